@@ -1,0 +1,131 @@
+// Package bundle turns a closed tree into the directory that travels to a host:
+// the files, the lists that install works from, and the two scripts, which are
+// the same bytes for every host.
+package bundle
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gen.example/cmd/gen/internal/tree"
+)
+
+//go:embed install
+var install []byte
+
+//go:embed push
+var push []byte
+
+// A File of a bundle.
+type File struct {
+	Mode uint32 // 0755 for scripts, 0644 for all others
+	Body []byte
+}
+
+// A Bundle is files by their path in the host's directory, with slashes.
+type Bundle map[string]File
+
+// Names are the paths, sorted, with HOST first and SHA256SUMS last: the order
+// in which they are written, so that an interrupted run can be told and repaired.
+func (b Bundle) Names() []string {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(b)), func(n string) bool { return n == "HOST" || n == sums })
+	names = slices.Insert(names, 0, "HOST")
+	return append(names, sums)
+}
+
+const sums = "SHA256SUMS"
+
+// unsummed are files of a bundle that stay with the operator.
+var unsummed = []string{"push", "user-data", "RUNBOOK.md"}
+
+// Host is a host's bundle.
+func Host(t *tree.Tree) Bundle {
+	b := Bundle{
+		"install":  {0o755, install},
+		"push":     {0o755, push},
+		"MANIFEST": {0o644, manifest(t)},
+		"UNITS":    {0o644, units(t)},
+		"LINES":    {0o644, lines(t)},
+		"IMAGES":   {0o644, list(t.Images)},
+		"SECRETS":  {0o644, secrets(t)},
+	}
+	for _, f := range t.Files {
+		b["rootfs"+f.Path] = File{0o644, f.Bytes()}
+	}
+	for _, s := range t.Secrets {
+		b["secrets/"+s.Name+".age"] = File{0o644, s.Bytes}
+	}
+	return b.seal(t.Host)
+}
+
+// Fleet is the directory of what belongs to no single host.
+func Fleet(t *tree.Tree) Bundle {
+	b := Bundle{}
+	for _, f := range t.Files {
+		b[strings.TrimPrefix(f.Path, "/")] = File{0o644, f.Bytes()}
+	}
+	return b.seal(t.Host)
+}
+
+func (b Bundle) seal(name string) Bundle {
+	b["HOST"] = File{0o644, []byte(name + "\n")}
+	var s strings.Builder
+	for _, path := range slices.Sorted(maps.Keys(b)) {
+		if !slices.Contains(unsummed, path) {
+			fmt.Fprintf(&s, "%x  %s\n", sha256.Sum256(b[path].Body), path)
+		}
+	}
+	b[sums] = File{0o644, []byte(s.String())}
+	return b
+}
+
+// manifest rows: mode, owner:group, SHA-256, path.
+func manifest(t *tree.Tree) []byte {
+	var rows []string
+	for _, f := range t.Files {
+		rows = append(rows, row(f.Mode, f.Owner, fmt.Sprintf("%x", sha256.Sum256(f.Bytes())), f.Path))
+	}
+	return list(rows)
+}
+
+// units rows: rank, unit, want, restart stamp, reload stamp.
+func units(t *tree.Tree) []byte {
+	var rows []string
+	for _, u := range t.Units() {
+		rows = append(rows, row(fmt.Sprint(u.Rank), u.Name, u.Want, u.Restart, u.Reload))
+	}
+	return list(rows)
+}
+
+// lines rows: service, component, line, accepted lines, units; the last two with blanks between.
+func lines(t *tree.Tree) []byte {
+	var rows []string
+	for _, l := range t.Lines {
+		rows = append(rows, row(l.Service, l.Component, l.Line, strings.Join(l.Accepts, " "), strings.Join(l.Units, " ")))
+	}
+	return list(rows)
+}
+
+// secrets rows: name, target, owner, mode, payload hash; one a target.
+func secrets(t *tree.Tree) []byte {
+	var rows []string
+	for _, s := range t.Secrets {
+		for _, target := range s.Targets {
+			rows = append(rows, row(s.Name, target.At, target.Owner, target.Mode, s.Payload))
+		}
+	}
+	return list(rows)
+}
+
+func row(fields ...string) string { return strings.Join(fields, "\t") }
+
+func list(rows []string) []byte {
+	if len(rows) == 0 {
+		return nil
+	}
+	return []byte(strings.Join(rows, "\n") + "\n")
+}

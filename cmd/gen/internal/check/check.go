@@ -1,0 +1,84 @@
+// Package check finds everything that is wrong with a fleet before anything is
+// written. It is total: what it lets pass, the backends can spell.
+package check
+
+import (
+	"strings"
+
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+	"gen.example/cmd/gen/internal/fleet"
+)
+
+// Fleet are the findings about a fleet, neither sorted nor printed.
+func Fleet(f *fleet.Fleet) []*finding.Finding {
+	c := &checker{fleet: f}
+	c.mesh()
+	c.publicNames()
+	for _, h := range f.Hosts {
+		host := &hostChecker{checker: c, host: h}
+		host.identity()
+		host.networks()
+		host.sockets()
+		host.proxy()
+		host.ownFiles()
+		host.ownUnits()
+		host.sysctl()
+		host.secrets(h.Name.V, h.Secrets, h.Pos)
+		for _, s := range h.Services {
+			host.service(s)
+		}
+	}
+	return c.findings
+}
+
+type checker struct {
+	fleet    *fleet.Fleet
+	findings []*finding.Finding
+}
+
+// find adds a finding at the first of the places that is in the user's own
+// files: what the catalogue says came about through a line of the user's.
+func (c *checker) find(code finding.Code, at []token.Pos, format string, args ...any) *finding.Finding {
+	best := 0
+	for i, p := range at {
+		if mine(p) {
+			best = i
+			break
+		}
+	}
+	f := finding.New(code, at[best], format, args...)
+	for _, p := range at[:best] {
+		if !schema(p) {
+			f.And(p)
+		}
+	}
+	c.findings = append(c.findings, f)
+	return f
+}
+
+// mine reports whether a place is in the user's repository and not in what the
+// binary brings.
+func mine(p token.Pos) bool {
+	return p.IsValid() && !strings.HasPrefix(p.Filename(), "gen.example/") && !schema(p)
+}
+
+// schema reports whether a place is in the schema, where a default stands that
+// says nothing about who chose it.
+func schema(p token.Pos) bool {
+	return strings.HasPrefix(p.Filename(), "gen.example/schema/") || strings.HasPrefix(p.Filename(), "schema/")
+}
+
+func at(p ...token.Pos) []token.Pos { return p }
+
+// A hostChecker looks at one host.
+type hostChecker struct {
+	*checker
+	host *fleet.Host
+}
+
+// find begins every message with the host's name.
+func (c *hostChecker) find(code finding.Code, at []token.Pos, format string, args ...any) *finding.Finding {
+	return c.checker.find(code, at, c.host.Name.V+": "+format, args...)
+}

@@ -1,0 +1,273 @@
+package check
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/render"
+)
+
+func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
+	s := e.V
+	c.line(s.Title.V, e.Name+"'s title", at(s.Title.Pos, e.Pos))
+	c.secrets(e.Name, s.Secrets, e.Pos)
+	c.sections(s.Network.Unit, "network", e.Name+"'s network", e.Pos)
+	for _, l := range s.Lines {
+		c.dataLine(e, l)
+	}
+	for _, f := range s.Files {
+		c.hostPath(f.Name, "the file", e.Name, at(f.Pos, e.Pos))
+		c.file(f, at(f.Pos, e.Pos))
+	}
+	for _, u := range s.Units {
+		c.unit(u, e.Pos)
+	}
+	for _, cont := range s.Containers {
+		k := &containerChecker{c, e, cont.V, render.ContainerName(e.Name, cont.Name), cont.Name, at(cont.Pos, e.Pos)}
+		k.image()
+		k.environment()
+		k.command()
+		k.dependencies()
+		k.mounts()
+		k.secretUses()
+		k.health()
+		k.files()
+		k.network()
+		k.capabilities()
+		c.sections(cont.V.Unit, "container", k.what, e.Pos)
+	}
+}
+
+var lineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+func (c *hostChecker) dataLine(s fleet.Entry[*fleet.Service], l fleet.Entry[*fleet.Line]) {
+	for _, a := range l.V.Accepts {
+		if a.V != "*" && !lineName.MatchString(a.V) {
+			c.find(finding.DataLine, at(a.Pos, l.Pos, s.Pos), "%s accepts %q, which is no data line", s.Name, a.V).Hintf("a line is one word, such as postgres-17")
+		}
+	}
+	if len(l.V.Containers) == 0 {
+		c.find(finding.DataLine, at(l.Pos, s.Pos), "%s's line %s guards no container", s.Name, l.Name).Hintf("name those that must not start on other data: containers: db: true")
+	}
+	for _, name := range l.V.Containers {
+		c.sibling(s, name.Name, "line "+l.Name, at(name.Pos, l.Pos, s.Pos))
+	}
+}
+
+// sibling checks a reference to a container of the same service.
+func (c *hostChecker) sibling(s fleet.Entry[*fleet.Service], name, who string, at []token.Pos) {
+	if _, ok := s.V.Containers.Get(name); !ok {
+		c.unknown(finding.NoSuchContainer, at, s.Name, who, "container", name, s.V.Containers.Names())
+	}
+}
+
+// unknown says that a name leads nowhere, and where it could.
+func (c *hostChecker) unknown(code finding.Code, at []token.Pos, service, who, kind, name string, names []string) {
+	there := "it has none"
+	if len(names) > 0 {
+		there = "its " + kind + "s are " + strings.Join(names, ", ")
+	}
+	f := c.find(code, at, "%s has no %s %q, which its %s names", service, kind, name, who)
+	f.Hint = finding.DidYouMean(name, names, there)
+}
+
+// A containerChecker looks at one container.
+type containerChecker struct {
+	*hostChecker
+	service   fleet.Entry[*fleet.Service]
+	container *fleet.Container
+	what      string // <service>-<container>
+	name      string
+	near      []token.Pos
+}
+
+// at is the places of a value: its own, then the container's and the service's.
+func (k *containerChecker) at(p ...token.Pos) []token.Pos { return append(p, k.near...) }
+
+// reference is an image's reference with registry and tag or digest
+// (github.com/distribution/reference).
+var reference = regexp.MustCompile(`^([a-z0-9.-]+(?::[0-9]+)?)/[a-z0-9._/-]+(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(@sha256:[0-9a-f]{64})?$`)
+
+func (k *containerChecker) image() {
+	image := k.container.Image
+	where := k.at(image.Pos)
+	g := reference.FindStringSubmatch(image.V)
+	switch {
+	case g == nil && !strings.ContainsAny(image.V, " \t\n") && image.V != "":
+		k.find(finding.Image, where, "%s: the image %q has no registry", k.what, image.V).Hintf("write it whole, such as docker.io/library/%s", path.Base(image.V))
+	case g == nil:
+		k.find(finding.Image, where, "%s: %q is no image", k.what, image.V)
+	case !strings.ContainsAny(g[1], ".:") && g[1] != "localhost":
+		k.find(finding.Image, where, "%s: the image %q has no registry", k.what, image.V).Hintf("write it whole, such as docker.io/%s", image.V)
+	case g[2] == "" && g[3] == "":
+		k.find(finding.Image, where, "%s: the image %q has no tag", k.what, image.V).Hintf("say which version runs, such as %s:1.2", image.V)
+	case g[2] == "latest" && g[3] == "":
+		k.find(finding.Image, where, "%s: the tag latest is another program tomorrow", k.what).Hintf("name a version line that updates cannot leave")
+	}
+}
+
+var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
+func (k *containerChecker) environment() {
+	for _, e := range k.container.Env {
+		if !variable.MatchString(e.Name) {
+			k.find(finding.BadText, k.at(e.Pos), "%s: %q is no environment variable", k.what, e.Name)
+		}
+		k.noNUL(e.V.V, k.what+": the variable "+e.Name, k.at(e.V.Pos, e.Pos))
+	}
+}
+
+func (k *containerChecker) command() {
+	for _, w := range slices.Concat(k.container.Entrypoint, k.container.Command, k.container.Health.Command) {
+		k.noNUL(w.V, k.what+": its command", k.at(w.Pos))
+	}
+}
+
+func (k *containerChecker) dependencies() {
+	for _, n := range k.container.Needs {
+		if n.Name == k.name {
+			k.find(finding.NoSuchContainer, k.at(n.Pos), "%s needs itself", k.what)
+			continue
+		}
+		k.sibling(k.service, n.Name, "container "+k.name, k.at(n.Pos))
+	}
+}
+
+// mounts checks that every path in the container has one source, that volumes
+// exist, and that the image's own volumes are mapped: podman removes anonymous
+// ones with the container, at every stop.
+func (k *containerChecker) mounts() {
+	c := k.container
+	taken := map[string]token.Pos{}
+	take := func(p, what string, pos token.Pos) {
+		if !k.path(p, k.what+": the path", k.at(pos)) {
+			return
+		}
+		if first, ok := taken[p]; ok {
+			k.find(finding.Mount, k.at(pos), "%s: two things are mounted at %s", k.what, p).And(first)
+		}
+		taken[p] = pos
+	}
+	for _, v := range c.Volumes {
+		if _, ok := k.service.V.Volumes.Get(v.Name); !ok {
+			k.unknown(finding.NoSuchVolume, k.at(v.Pos), k.service.Name, "container "+k.name, "volume", v.Name, k.service.V.Volumes.Names())
+		}
+		take(v.V.V, "volume", v.V.Pos)
+	}
+	for _, m := range c.Mounts {
+		k.path(m.V.Host.V, k.what+": the host's path", k.at(m.V.Host.Pos, m.Pos))
+		take(m.Name, "mount", m.Pos)
+	}
+	for _, d := range c.Derived {
+		take(d.Name, "directory", d.Pos)
+	}
+	for _, f := range c.Files {
+		take(f.Name, "file", f.Pos)
+	}
+	for _, v := range c.ImageVolumes {
+		if _, ok := taken[v.V]; !ok && !k.tmpfs(v.V) {
+			k.find(finding.ImageVolume, k.at(v.Pos), "%s: the image declares %s as a volume, and nothing is mounted there", k.what, v.V).
+				Hintf("what it writes there is gone at every restart; map it: volumes: data: %q", v.V)
+		}
+	}
+}
+
+func (k *containerChecker) tmpfs(p string) bool {
+	section, _ := k.container.Unit.Get("Container")
+	lines, _ := section.Get("Tmpfs")
+	return slices.ContainsFunc(lines, func(v fleet.Val[string]) bool {
+		dir, _, _ := strings.Cut(v.V, ":")
+		return dir == p
+	})
+}
+
+func (k *containerChecker) secretUses() {
+	taken := map[string]token.Pos{}
+	for _, e := range k.container.Secrets {
+		u := e.V
+		if _, ok := k.service.V.Secrets.Get(e.Name); !ok {
+			k.unknown(finding.SecretReference, k.at(e.Pos), k.service.Name, "container "+k.name, "secret", e.Name, k.service.V.Secrets.Names())
+		}
+		target := "/run/secrets/" + e.Name
+		switch {
+		case u.Env.Set && u.Path.Set:
+			k.find(finding.SecretReference, k.at(u.Env.Pos, e.Pos), "%s: the secret %s is both a file and a variable", k.what, e.Name)
+		case u.Env.Set:
+			target = u.Env.V
+			if !variable.MatchString(target) {
+				k.find(finding.BadText, k.at(u.Env.Pos), "%s: %q is no environment variable", k.what, target)
+			}
+		case u.Path.Set:
+			target = u.Path.V
+			k.path(target, k.what+": the secret's path", k.at(u.Path.Pos))
+		}
+		if first, ok := taken[target]; ok {
+			k.find(finding.SecretReference, k.at(e.Pos), "%s: two secrets are at %s", k.what, target).And(first)
+		}
+		taken[target] = e.Pos
+	}
+}
+
+func (k *containerChecker) health() {
+	h := k.container.Health
+	where := k.at(h.Pos)
+	switch {
+	case len(h.Command) > 0 && h.None.Set:
+		k.find(finding.Health, where, "%s has a health command and a reason why there is none", k.what)
+	case len(h.Command) == 0 && strings.TrimSpace(h.None.V) == "":
+		k.find(finding.Health, where, "%s does not say how to tell that it is ready", k.what).
+			Hintf("give health: command: […], or the reason why there is none: health: none: \"…\"")
+	case len(h.Command) == 1:
+		k.find(finding.Health, where, "%s: podman gives a health command of one word to a shell", k.what).
+			Hintf("add an argument, or say [\"sh\", \"-c\", …] if the image has a shell")
+	case len(h.Command) > 0 && slices.Contains([]string{"CMD", "CMD-SHELL", "NONE", "none"}, h.Command[0].V):
+		k.find(finding.Health, where, "%s: %s in a health command means something to podman", k.what, h.Command[0].V).Hintf("begin with the program")
+	}
+	if h.Timeout.V == 0 || h.Interval.V == 0 {
+		k.find(finding.Health, where, "%s: a health check without time between or for its answers", k.what)
+	}
+}
+
+// files checks the files gen mounts, and that the container takes up a change
+// the way they ask for.
+func (k *containerChecker) files() {
+	c := k.container
+	for _, f := range c.Files {
+		k.file(f, k.at(f.Pos))
+		dir := path.Dir(f.Name)
+		if f.V.On.V != "restart" && strings.Count(dir, "/") < 2 {
+			k.find(finding.Mount, k.at(f.V.On.Pos, f.Pos), "%s: %s would be mounted over the image's own", k.what, dir).
+				Hintf("a file that is reloaded or watched is mounted with its directory; give it one of its own")
+		}
+		if f.V.On.V == "reload" && c.Reload == nil {
+			k.find(finding.Reload, k.at(f.V.On.Pos, f.Pos), "%s does not say how to reload %s", k.what, f.Name).
+				Hintf("say reload: signal: \"HUP\", or reload: command: […]")
+		}
+	}
+	if r := c.Reload; r != nil && r.Signal.Set == (len(r.Command) > 0) {
+		k.find(finding.Reload, k.at(r.Signal.Pos), "%s: a reload is either a signal or a command", k.what)
+	}
+}
+
+func (k *containerChecker) network() {
+	c := k.container
+	if c.HostNetwork.V && len(c.Ports) > 0 {
+		k.find(finding.Proxy, k.at(c.HostNetwork.Pos, c.Ports[0].Pos), "%s publishes ports and is on the host's network, where it binds its own", k.what)
+	}
+}
+
+var capability = regexp.MustCompile(`^[A-Z][A-Z_]*$`)
+
+func (k *containerChecker) capabilities() {
+	for _, v := range k.container.Capabilities {
+		if !capability.MatchString(v.V) || strings.HasPrefix(v.V, "CAP_") {
+			k.find(finding.BadText, k.at(v.Pos), "%s: %q is no capability", k.what, v.V).Hintf("write it like NET_BIND_SERVICE")
+		}
+	}
+}

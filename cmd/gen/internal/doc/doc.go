@@ -1,0 +1,211 @@
+// Package doc is the document of an application (its YAML or JSON) as
+// structured data: in its author's order, each value with the place in CUE that
+// gave it, so that a line of output can be traced back.
+package doc
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"cuelang.org/go/cue/token"
+	"go.yaml.in/yaml/v3"
+)
+
+// A Kind of node.
+type Kind int
+
+// The kinds are those of JSON. A Number keeps the spelling it was given.
+const (
+	Null Kind = iota
+	Bool
+	Number
+	String
+	List
+	Struct
+)
+
+// A Node is a value of a document.
+type Node struct {
+	Kind   Kind
+	Scalar string  // Bool: "true" or "false"; Number: as JSON spells it; String: itself
+	Items  []*Node // of a List
+	Fields []Field // of a Struct, in order
+	Pos    token.Pos
+}
+
+// A Field of a struct.
+type Field struct {
+	Name  string
+	Value *Node
+}
+
+// Str is a string that was given at pos.
+func Str(s string, pos token.Pos) *Node { return &Node{Kind: String, Scalar: s, Pos: pos} }
+
+// Strs is a list of strings.
+func Strs(ss ...string) *Node {
+	n := &Node{Kind: List}
+	for _, s := range ss {
+		n.Items = append(n.Items, Str(s, token.NoPos))
+	}
+	return n
+}
+
+// Obj is a struct of alternating names and nodes.
+func Obj(pairs ...any) *Node {
+	n := &Node{Kind: Struct}
+	for i := 0; i < len(pairs); i += 2 {
+		n.Set(pairs[i].(string), pairs[i+1].(*Node))
+	}
+	return n
+}
+
+// Set adds a field at the end.
+func (n *Node) Set(name string, v *Node) { n.Fields = append(n.Fields, Field{name, v}) }
+
+// JSON is the document as indented JSON with a final newline.
+func (n *Node) JSON() []byte {
+	var b bytes.Buffer
+	n.writeJSON(&b)
+	var out bytes.Buffer
+	if err := json.Indent(&out, b.Bytes(), "", "  "); err != nil {
+		panic("doc: a number that is no JSON got through decode: " + err.Error())
+	}
+	out.WriteByte('\n')
+	return out.Bytes()
+}
+
+func (n *Node) writeJSON(b *bytes.Buffer) {
+	switch n.Kind {
+	case Null:
+		b.WriteString("null")
+	case Bool, Number:
+		b.WriteString(n.Scalar)
+	case String:
+		quoteJSON(b, n.Scalar)
+	case List:
+		b.WriteByte('[')
+		for i, item := range n.Items {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			item.writeJSON(b)
+		}
+		b.WriteByte(']')
+	case Struct:
+		b.WriteByte('{')
+		for i, f := range n.Fields {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			quoteJSON(b, f.Name)
+			b.WriteByte(':')
+			f.Value.writeJSON(b)
+		}
+		b.WriteByte('}')
+	}
+}
+
+// QuoteJSON is s as a JSON string, with <, > and & as they are.
+func QuoteJSON(s string) string {
+	var b bytes.Buffer
+	quoteJSON(&b, s)
+	return b.String()
+}
+
+func quoteJSON(b *bytes.Buffer, s string) {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic("doc: a string cannot be JSON: " + err.Error())
+	}
+	b.Truncate(b.Len() - 1) // the encoder's newline
+}
+
+// YAML is the document as YAML with a final newline, under a comment.
+func (n *Node) YAML(comment string) []byte {
+	var b bytes.Buffer
+	if comment != "" {
+		fmt.Fprintf(&b, "# %s\n", comment)
+	}
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(n.yaml()); err != nil {
+		panic("doc: a document cannot be YAML: " + err.Error())
+	}
+	return b.Bytes()
+}
+
+func (n *Node) yaml() *yaml.Node {
+	switch n.Kind {
+	case Null:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
+	case Bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: n.Scalar}
+	case Number:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: numberTag(n.Scalar), Value: n.Scalar}
+	case String:
+		return yamlString(n.Scalar)
+	case List:
+		y := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		if len(n.Items) == 0 {
+			y.Style = yaml.FlowStyle
+		}
+		for _, item := range n.Items {
+			y.Content = append(y.Content, item.yaml())
+		}
+		return y
+	}
+	y := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	if len(n.Fields) == 0 {
+		y.Style = yaml.FlowStyle
+	}
+	for _, f := range n.Fields {
+		y.Content = append(y.Content, yamlString(f.Name), f.Value.yaml())
+	}
+	return y
+}
+
+func numberTag(s string) string {
+	if strings.ContainsAny(s, ".eE") {
+		return "!!float"
+	}
+	return "!!int"
+}
+
+// plain are the strings that no reader of YAML 1.1 or 1.2 takes for anything
+// else; wordlike are those of them that some do.
+var (
+	plain    = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./@+-]*( [A-Za-z0-9_./@+-]+)*$`)
+	wordlike = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null|nan|inf)$`)
+)
+
+// yamlString leaves to the library only strings that cannot be misread: its
+// own rules are those of YAML 1.2, and some programs read 1.1.
+func yamlString(s string) *yaml.Node {
+	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	switch {
+	case plain.MatchString(s) && !wordlike.MatchString(s):
+	case block(s):
+		y.Style = yaml.LiteralStyle
+	default:
+		y.Style = yaml.DoubleQuotedStyle
+	}
+	return y
+}
+
+// block reports whether s is text of several lines that a literal block holds as it is.
+func block(s string) bool {
+	if !strings.Contains(s, "\n") || strings.HasPrefix(s, " ") || strings.HasPrefix(s, "\n") {
+		return false
+	}
+	for _, r := range s {
+		if r != '\n' && (r < ' ' || r == 0x7f || r == 0x85 || r == 0xfeff || r == 0x2028 || r == 0x2029) {
+			return false
+		}
+	}
+	return true
+}

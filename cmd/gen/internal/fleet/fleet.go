@@ -1,0 +1,324 @@
+// Package fleet is the model: what a repository declares, as the checks and
+// backends see it. Its types mirror the definitions of schema/, field by field
+// and in the same order; a test compares the two.
+//
+// Values that can reach a finding or a line of output are a Val: they carry the
+// place in the user's CUE that gave them.
+package fleet
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/doc"
+)
+
+// A Val is a value and the place in CUE that gave it. Set tells a value that
+// was given, by the user or by a default, from one that was left out.
+type Val[T any] struct {
+	V   T
+	Pos token.Pos
+	Set bool
+}
+
+// Map is a CUE struct with names of the user's choice, sorted by name.
+type Map[T any] []Entry[T]
+
+// An Entry of a Map; Pos is where the user wrote its name.
+type Entry[T any] struct {
+	Name string
+	Pos  token.Pos
+	V    T
+}
+
+// Get finds the entry of that name.
+func (m Map[T]) Get(name string) (v T, found bool) {
+	i, found := slices.BinarySearchFunc(m, name, func(e Entry[T], n string) int { return cmp.Compare(e.Name, n) })
+	if !found {
+		return v, false
+	}
+	return m[i].V, true
+}
+
+// Names are the entries' names, sorted.
+func (m Map[T]) Names() []string {
+	names := make([]string, len(m))
+	for i, e := range m {
+		names[i] = e.Name
+	}
+	return names
+}
+
+// A Fleet is everything a repository declares.
+type Fleet struct {
+	Domain    Val[string]
+	Mesh      *MeshNetwork
+	Operators Map[*Operator]
+
+	// Hosts are the hosts of the fleet, sorted by name.
+	Hosts []*Host `cue:"-"`
+	// Ciphertexts are the payload hashes (hex SHA-256) of hosts/secrets/<name>.age, by name.
+	Ciphertexts map[string]Ciphertext `cue:"-"`
+	Pos         token.Pos             `cue:"-"`
+}
+
+// A Ciphertext is one age file of the repository.
+type Ciphertext struct {
+	Bytes   []byte
+	Payload string // hex SHA-256 of every byte after the header's MAC line
+}
+
+// MeshNetwork is the private network between the hosts.
+type MeshNetwork struct {
+	Network  Val[string]
+	Network6 Val[string]
+}
+
+// An Operator may read secrets and log in as root.
+type Operator struct {
+	Age Val[string]
+	SSH []Val[string]
+}
+
+// A Host is a machine and what runs on it.
+type Host struct {
+	Name        Val[string]
+	OS          Val[string]
+	Environment Val[string]
+	Address     Val[string]
+	Address6    Val[string]
+	Listen      Val[string]
+	Listen6     Val[string]
+	Mesh        *MeshPeer
+	Proxy       ProxyNetwork
+	Pool        Val[string]
+	Sysctl      Map[Val[string]]
+	Services    Map[*Service]
+	Files       Map[*File]
+	Units       Map[*Unit]
+	Secrets     Map[*Secret]
+
+	// Pos is where the user wrote the host's name.
+	Pos token.Pos `cue:"-"`
+}
+
+// MeshPeer is a host's place in the mesh.
+type MeshPeer struct {
+	Address  Val[string]
+	Address6 Val[string]
+}
+
+// ProxyNetwork is the network between the proxy and the containers it routes to.
+type ProxyNetwork struct {
+	Subnet   Val[string]
+	Address  Val[string]
+	Subnet6  Val[string]
+	Address6 Val[string]
+}
+
+// A Service is one instance of a service on a host.
+type Service struct {
+	Name       Val[string]
+	Title      Val[string]
+	Containers Map[*Container]
+	Network    Network
+	Volumes    Map[*Volume]
+	Secrets    Map[*Secret]
+	Lines      Map[*Line]
+	Files      Map[*File]
+	Units      Map[*Unit]
+
+	// Pos is where the user wrote the service's name.
+	Pos token.Pos `cue:"-"`
+}
+
+// A Container is one container and how systemd runs it. Durations are seconds.
+type Container struct {
+	Image        Val[string]
+	ImageVolumes []Val[string]
+	Entrypoint   []Val[string]
+	Command      []Val[string]
+	User         Val[string]
+	Env          Map[Val[string]]
+	Secrets      Map[*SecretUse]
+	Volumes      Map[Val[string]]
+	Mounts       Map[*Mount]
+	Files        Map[*File]
+	Derived      Map[Val[string]]
+	Needs        Map[Val[bool]]
+	Health       Health
+	Start        Val[Seconds]
+	Stop         Val[Seconds]
+	Memory       Val[string]
+	Tasks        Val[int]
+	Capabilities []Val[string]
+	ReadOnly     Val[bool]
+	Address      Val[string]
+	Address6     Val[string]
+	HostNetwork  Val[bool]
+	Ports        Map[*PublishedPort]
+	Routes       Map[*Route]
+	Reload       *Reload
+	Unit         Sections
+
+	Pos token.Pos `cue:"-"`
+}
+
+// Health is how to tell that a container is ready.
+type Health struct {
+	Command  []Val[string]
+	None     Val[string]
+	Interval Val[Seconds]
+	Timeout  Val[Seconds]
+	Retries  Val[int]
+	Grace    Val[Seconds]
+
+	Pos token.Pos `cue:"-"`
+}
+
+// SecretUse is a secret as a container sees it.
+type SecretUse struct {
+	Path  Val[string]
+	Env   Val[string]
+	Owner Val[string]
+	Mode  Val[string]
+}
+
+// A Secret is a value that is encrypted in the repository.
+type Secret struct {
+	About Val[string]
+	Files Map[*SecretFile]
+}
+
+// SecretFile is a secret as a file on the host.
+type SecretFile struct {
+	Owner Val[string]
+	Mode  Val[string]
+	Units []Val[string]
+}
+
+// A Volume is a directory that outlives every container.
+type Volume struct {
+	Owner Val[string]
+	Mode  Val[string]
+}
+
+// A Mount is a file or directory of the host inside a container.
+type Mount struct {
+	Host        Val[string]
+	Writable    Val[bool]
+	Propagation Val[string]
+}
+
+// A File that gen writes. Exactly one of Text, JSON and YAML holds its contents.
+type File struct {
+	Text  Val[string]
+	JSON  *doc.Node
+	YAML  *doc.Node
+	Mode  Val[string]
+	Owner Val[string]
+	On    Val[string]
+	Units []Val[string]
+}
+
+// A Network is the bridge network of one service.
+type Network struct {
+	Subnet  Val[string]
+	Subnet6 Val[string]
+	Unit    Sections
+}
+
+// A PublishedPort is a port of a container on an address of the host.
+type PublishedPort struct {
+	Container Val[int]
+	Host      Val[int]
+	Protocol  Val[string]
+	Audience  Val[string]
+}
+
+// A Route is a public name that leads to a port of a container.
+type Route struct {
+	Host  Val[string]
+	Port  Val[int]
+	Paths []Val[string]
+}
+
+// A Line is what the stored data of one component looks like.
+type Line struct {
+	Line       Val[string]
+	Accepts    []Val[string]
+	Containers Map[Val[bool]]
+}
+
+// Reload is how a container takes up a changed file without a restart.
+type Reload struct {
+	Signal  Val[string]
+	Command []Val[string]
+}
+
+// A Unit of systemd or podman.
+type Unit struct {
+	Want     Val[string]
+	Sections Sections
+}
+
+// Sections are keys of a unit by section and key, with one value or several.
+type Sections = Map[Map[[]Val[string]]]
+
+// Seconds is a span of time.
+type Seconds int
+
+// AllFiles are the files on the host by path, the host's own and the services',
+// each with the definition it comes from.
+func (h *Host) AllFiles() iter.Seq2[string, Entry[*File]] {
+	return func(yield func(string, Entry[*File]) bool) {
+		for _, f := range h.Files {
+			if !yield("hosts."+h.Name.V, f) {
+				return
+			}
+		}
+		for _, s := range h.Services {
+			for _, f := range s.V.Files {
+				if !yield("services."+s.Name, f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// AllUnits are the units on the host by file name, likewise.
+func (h *Host) AllUnits() iter.Seq2[string, Entry[*Unit]] {
+	return func(yield func(string, Entry[*Unit]) bool) {
+		for _, u := range h.Units {
+			if !yield("hosts."+h.Name.V, u) {
+				return
+			}
+		}
+		for _, s := range h.Services {
+			for _, u := range s.V.Units {
+				if !yield("services."+s.Name, u) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// SecretName is the name of a secret's ciphertext in the repository: its
+// environment, the service or host it belongs to, and its own name. Production
+// and staging never share one, and a service keeps its secrets when it moves.
+func (h *Host) SecretName(owner, secret string) string {
+	return h.Environment.V + "." + owner + "." + secret
+}
+
+// Bind6 is the IPv6 address that a port for the internet binds.
+func (h *Host) Bind6() Val[string] {
+	if h.Listen6.Set {
+		return h.Listen6
+	}
+	return h.Address6
+}

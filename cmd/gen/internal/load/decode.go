@@ -1,0 +1,232 @@
+package load
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/doc"
+	"gen.example/cmd/gen/internal/fleet"
+)
+
+// decode fills dst, a pointer to a struct of the model, from v, which has
+// passed the schema: whatever does not fit is a bug of ours. Known fields are
+// looked up and only maps are iterated, because iterating sorts.
+func (e *evaluation) decode(v cue.Value, dst any, path []string) {
+	e.fill(v, reflect.ValueOf(dst).Elem(), path)
+}
+
+var posType = reflect.TypeFor[token.Pos]()
+
+func (e *evaluation) fill(v cue.Value, dst reflect.Value, path []string) {
+	switch d := dst.Addr().Interface().(type) {
+	case *fleet.Val[string]:
+		*d = fleet.Val[string]{V: text(v), Pos: v.Pos(), Set: true}
+	case *fleet.Val[int]:
+		*d = fleet.Val[int]{V: whole(v), Pos: v.Pos(), Set: true}
+	case *fleet.Val[bool]:
+		b, err := v.Bool()
+		must(err)
+		*d = fleet.Val[bool]{V: b, Pos: v.Pos(), Set: true}
+	case *fleet.Val[fleet.Seconds]:
+		*d = fleet.Val[fleet.Seconds]{V: seconds(v), Pos: v.Pos(), Set: true}
+	case **doc.Node:
+		*d = document(v)
+	default:
+		e.fillComposite(v, dst, path)
+	}
+}
+
+func (e *evaluation) fillComposite(v cue.Value, dst reflect.Value, path []string) {
+	switch {
+	case dst.Kind() == reflect.Pointer:
+		dst.Set(reflect.New(dst.Type().Elem()))
+		e.fill(v, dst.Elem(), path)
+	case dst.Kind() == reflect.Struct:
+		e.fillStruct(v, dst, path)
+	case isMap(dst.Type()):
+		e.fillMap(v, dst, path)
+	case dst.Kind() == reflect.Slice:
+		e.fillList(v, dst, path)
+	default:
+		panic("load: the model has a field of a kind that decode does not know: " + dst.Type().String())
+	}
+}
+
+func (e *evaluation) fillStruct(v cue.Value, dst reflect.Value, path []string) {
+	for _, f := range fieldsOf(dst.Type()) {
+		if f.pos {
+			dst.Field(f.index).Set(reflect.ValueOf(e.place(v, path)))
+			continue
+		}
+		if sub := v.LookupPath(f.path); sub.Exists() {
+			e.fill(sub, dst.Field(f.index), append(path[:len(path):len(path)], f.name))
+		}
+	}
+}
+
+// fillMap makes entries sorted by name.
+func (e *evaluation) fillMap(v cue.Value, dst reflect.Value, path []string) {
+	iter, err := v.Fields()
+	must(err)
+	var entries []reflect.Value
+	for iter.Next() {
+		name := iter.Selector().Unquoted()
+		at := append(path[:len(path):len(path)], name)
+		x := reflect.New(dst.Type().Elem()).Elem()
+		x.Field(0).SetString(name)
+		x.Field(1).Set(reflect.ValueOf(e.place(iter.Value(), at)))
+		e.fill(iter.Value(), x.Field(2), at)
+		entries = append(entries, x)
+	}
+	slices.SortFunc(entries, func(a, b reflect.Value) int {
+		return cmp.Compare(a.Field(0).String(), b.Field(0).String())
+	})
+	dst.Set(reflect.Append(dst, entries...))
+}
+
+func (e *evaluation) fillList(v cue.Value, dst reflect.Value, path []string) {
+	v, _ = v.Default()
+	if v.IncompleteKind() != cue.ListKind { // one value stands for a list of one
+		dst.Set(reflect.MakeSlice(dst.Type(), 1, 1))
+		e.fill(v, dst.Index(0), path)
+		return
+	}
+	iter, err := v.List()
+	must(err)
+	dst.Set(reflect.MakeSlice(dst.Type(), 0, 4))
+	for iter.Next() {
+		x := reflect.New(dst.Type().Elem()).Elem()
+		e.fill(iter.Value(), x, path)
+		dst.Set(reflect.Append(dst, x))
+	}
+}
+
+// place is where the user wrote a struct, else where CUE says it comes from.
+func (e *evaluation) place(v cue.Value, path []string) token.Pos {
+	if e.places.exact(path...) {
+		return e.places.at(path...)
+	}
+	return v.Pos()
+}
+
+// text is a scalar as the text that a program reads.
+func text(v cue.Value) string {
+	v, _ = v.Default()
+	switch v.IncompleteKind() {
+	case cue.StringKind:
+		s, err := v.String()
+		must(err)
+		return s
+	case cue.BoolKind:
+		b, err := v.Bool()
+		must(err)
+		return strconv.FormatBool(b)
+	}
+	b, err := v.MarshalJSON()
+	must(err)
+	return string(b)
+}
+
+func whole(v cue.Value) int {
+	n, err := v.Int64()
+	must(err)
+	return int(n)
+}
+
+func seconds(v cue.Value) fleet.Seconds {
+	s, err := v.String()
+	must(err)
+	d, err := time.ParseDuration(s)
+	must(err)
+	return fleet.Seconds(d / time.Second)
+}
+
+// document keeps the author's order and every place.
+func document(v cue.Value) *doc.Node {
+	v, _ = v.Default()
+	n := &doc.Node{Pos: v.Pos()}
+	switch v.IncompleteKind() {
+	case cue.NullKind:
+		n.Kind = doc.Null
+	case cue.BoolKind:
+		n.Kind, n.Scalar = doc.Bool, text(v)
+	case cue.StringKind, cue.BytesKind:
+		s, err := v.String()
+		must(err)
+		n.Kind, n.Scalar = doc.String, s
+	case cue.ListKind:
+		n.Kind = doc.List
+		iter, err := v.List()
+		must(err)
+		for iter.Next() {
+			n.Items = append(n.Items, document(iter.Value()))
+		}
+	case cue.StructKind:
+		n.Kind = doc.Struct
+		iter, err := v.Fields()
+		must(err)
+		for iter.Next() {
+			n.Set(iter.Selector().Unquoted(), document(iter.Value()))
+		}
+	default:
+		n.Kind, n.Scalar = doc.Number, text(v)
+	}
+	return n
+}
+
+// must is for what the schema promised.
+func must(err error) {
+	if err != nil {
+		panic("load: a value passed the schema and cannot be decoded: " + err.Error())
+	}
+}
+
+// A field of a struct of the model: its place there and its path in CUE.
+type field struct {
+	index int
+	name  string
+	path  cue.Path
+	pos   bool // holds the struct's own place
+}
+
+var fieldCache sync.Map // reflect.Type → []field
+
+func fieldsOf(t reflect.Type) []field {
+	if fs, ok := fieldCache.Load(t); ok {
+		return fs.([]field)
+	}
+	var fs []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		switch {
+		case f.Name == "Pos" && f.Type == posType:
+			fs = append(fs, field{index: i, pos: true})
+		case f.Tag.Get("cue") != "-":
+			name := CUEName(f.Name)
+			fs = append(fs, field{index: i, name: name, path: cue.MakePath(cue.Str(name))})
+		}
+	}
+	fieldCache.Store(t, fs)
+	return fs
+}
+
+// CUEName is the CUE field of a field of the model: ImageVolumes is imageVolumes, OS is os.
+func CUEName(name string) string {
+	if strings.ToUpper(name) == name {
+		return strings.ToLower(name)
+	}
+	return strings.ToLower(name[:1]) + name[1:]
+}
+
+// isMap reports whether t is a fleet.Map of something.
+func isMap(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && strings.HasPrefix(t.Name(), "Map[")
+}

@@ -1,0 +1,260 @@
+package load
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+)
+
+// validate is what CUE has against the package, folded: one mistake of the
+// user's is one finding, however many values it spoils.
+func (e *evaluation) validate(pkg cue.Value) []*finding.Finding {
+	err := pkg.Validate(cue.All(), cue.Concrete(true))
+	if err == nil {
+		return nil
+	}
+	var ms []*mistake
+	for _, err := range errors.Errors(err) {
+		if m := e.mistake(pkg, err); m != nil {
+			ms = append(ms, m)
+		}
+	}
+	return fold(ms)
+}
+
+// A mistake is one error of CUE's and what it is about.
+type mistake struct {
+	*finding.Finding
+	path  []string
+	exact bool        // the user wrote a value at that very path
+	used  []token.Pos // places of the user's that the value was made from
+	vague bool        // says only that a value is missing somewhere
+}
+
+// fold keeps the errors nobody else explains: an error about a derived value
+// goes with the one about the value it was derived from, and one about a value
+// that cannot be told goes with any other in the same service.
+func fold(ms []*mistake) (fs []*finding.Finding) {
+	byPlace := map[string]*mistake{}
+	var kept []*mistake
+	for _, m := range ms {
+		if first, ok := byPlace[finding.Place(m.Pos)]; ok && (first.exact || !m.exact) {
+			first.Also = append(first.Also, m.Also...)
+			continue
+		} else if ok {
+			kept = slices.DeleteFunc(kept, func(k *mistake) bool { return k == first })
+		}
+		byPlace[finding.Place(m.Pos)] = m
+		kept = append(kept, m)
+	}
+	for _, m := range kept {
+		if !explained(m, kept) {
+			fs = append(fs, m.Finding)
+		}
+	}
+	return fs
+}
+
+func explained(m *mistake, by []*mistake) bool {
+	for _, k := range by {
+		if k == m || k.vague && !m.vague {
+			continue
+		}
+		if m.vague && !k.vague && sameService(m.path, k.path) {
+			return true
+		}
+		if !m.exact && k.exact && slices.ContainsFunc(m.used, func(p token.Pos) bool { return finding.Place(p) == finding.Place(k.Pos) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameService reports whether two paths hosts.H.services.S… lead to one service.
+func sameService(a, b []string) bool {
+	const n = 4
+	if len(a) < n || len(b) < n {
+		return len(a) > 0 && len(b) > 0 && a[0] == b[0]
+	}
+	return slices.Equal(a[:n], b[:n])
+}
+
+// mistake words one error of CUE's. The place is the user's value if CUE names
+// it, else the nearest thing around it that the user wrote.
+func (e *evaluation) mistake(pkg cue.Value, err errors.Error) *mistake {
+	m := &mistake{path: unquoted(err.Path())}
+	format, args := err.Msg()
+	var others []token.Pos
+	for _, p := range errors.Positions(err) {
+		if e.own(p) {
+			m.used = append(m.used, p)
+		} else if !strings.HasPrefix(p.Filename(), Module+"/hosts/") {
+			others = append(others, p)
+		}
+	}
+	m.exact = e.places.exact(m.path...)
+	code, what, hint := e.words(pkg, m, format, args, err)
+	m.Finding = finding.New(code, e.blame(m), "%s", what).And(others...)
+	m.Hint = hint
+	return m
+}
+
+// own reports whether a place is in hosts/, where every value of a fleet begins.
+func (e *evaluation) own(p token.Pos) bool { return strings.HasPrefix(p.Filename(), "hosts/") }
+
+func (e *evaluation) blame(m *mistake) token.Pos {
+	at := e.places.at(m.path...)
+	if m.exact && len(m.used) > 0 {
+		// The value's own place is on the label's line or below it.
+		for _, p := range m.used {
+			if p.Filename() == at.Filename() && p.Line() == at.Line() {
+				return p
+			}
+		}
+		return at
+	}
+	if at.IsValid() {
+		return at
+	}
+	if len(m.used) > 0 {
+		return m.used[0]
+	}
+	return token.NoPos
+}
+
+// words says in the user's terms what CUE says in its own. The formats are
+// those of cuelang.org/go v0.17.1, internal/core/adt and compile.
+func (e *evaluation) words(pkg cue.Value, m *mistake, format string, args []any, err errors.Error) (code finding.Code, what, hint string) {
+	name := "the value"
+	if len(m.path) > 0 {
+		name = m.path[len(m.path)-1]
+	}
+	said := err.Error()
+	switch {
+	case format == "field not allowed":
+		known := e.fieldsAround(pkg, m.path)
+		return finding.UnknownField, fmt.Sprintf("%s has no field %q", subject(m.path[:len(m.path)-1]), name), finding.DidYouMean(name, known, "its fields are "+strings.Join(known, ", "))
+	case strings.HasPrefix(format, "field is required but not present"):
+		return finding.Required, fmt.Sprintf("%s needs %s", subject(m.path[:len(m.path)-1]), name), ""
+	case strings.HasPrefix(format, "undefined field"):
+		m.exact = true
+		return e.undefined(m, args, said)
+	case strings.HasPrefix(format, "reference %q not found"):
+		return finding.Reference, fmt.Sprintf("there is nothing named %v here", args[0]), ""
+	case strings.HasPrefix(format, "imported and not used"):
+		return finding.Reference, fmt.Sprintf("%v is imported and not used", args[0]), "a field of the same name hides an import; name it: import catalog \"" + Module + "/services\""
+	case strings.HasPrefix(format, "conflicting values"):
+		return e.conflict(m, name, args)
+	case strings.HasPrefix(format, "invalid value %"), strings.Contains(format, "out of bound"):
+		return finding.Value, outOfBound(name, said), ""
+	case strings.Contains(said, "errors in empty disjunction"):
+		return finding.Value, fmt.Sprintf("%s cannot be what it is set to", name), ""
+	case strings.Contains(format, "incomplete"), strings.Contains(format, "non-concrete"), strings.Contains(said, "incomplete value"):
+		m.vague = true
+		return finding.Required, fmt.Sprintf("%s has no value", subject(m.path)), ""
+	case strings.Contains(said, "invalid interpolation"):
+		m.vague = true
+	}
+	return finding.Value, name + ": " + said, ""
+}
+
+func (e *evaluation) undefined(m *mistake, args []any, said string) (finding.Code, string, string) {
+	field := strings.Trim(fmt.Sprint(args[len(args)-1]), `"`)
+	if slices.Contains(e.hostNames(), field) && e.host != field {
+		return finding.OtherHost, fmt.Sprintf("%s refers to the host %s", subject(m.path), field),
+			"a host's CUE sees that host alone; give both hosts the value through fleet: or a name of your own"
+	}
+	return finding.Reference, fmt.Sprintf("there is nothing named %s there", field), ""
+}
+
+func (e *evaluation) conflict(m *mistake, name string, args []any) (finding.Code, string, string) {
+	a, b := fmt.Sprint(args[0]), fmt.Sprint(args[1])
+	if len(args) >= 4 { // mismatched types a and b
+		return finding.Value, fmt.Sprintf("%s is %v, where %v is wanted", name, args[2], args[3]), ""
+	}
+	return finding.Fixed, fmt.Sprintf("%s is both %s and %s", name, a, b), "one of the two is fixed by the service: only a value with a default can be replaced"
+}
+
+var bound = regexp.MustCompile(`^invalid value (.*) \(out of bound (.*)\)$`)
+
+// outOfBound explains a pattern or a range by what it stands for.
+func outOfBound(name, said string) string {
+	g := bound.FindStringSubmatch(said)
+	if g == nil {
+		return name + ": " + said
+	}
+	if want, ok := patterns[g[2]]; ok {
+		return fmt.Sprintf("%s is %s, which is not %s", name, g[1], want)
+	}
+	return fmt.Sprintf("%s is %s, which is not %s", name, g[1], g[2])
+}
+
+// patterns says what the bounds of schema/types.cue stand for.
+var patterns = map[string]string{
+	`=~"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"`:                                         "a name of small letters, digits and inner hyphens",
+	`=~"^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$"`:                                         "a service's name: at most 12 small letters, digits and inner hyphens",
+	`=~"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$"`:                            "a secret's name: letters, digits, hyphens and underscores",
+	`=~"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"`: "a domain such as notes.example.org",
+	`=~"^/"`:                               "an absolute path",
+	`<65536`:                               "a port from 1 to 65535",
+	`=~"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"`: "a span of time such as 90s or 1h30m",
+	`=~"^[0-9]+[KMGT]?$"`:                  "an amount of memory such as 512M or 2G",
+	`=~"^[0-9]+:[0-9]+$"`:                  "a numeric owner and group such as 999:999",
+	`=~"^0[0-7]{3}$"`:                      "a file mode of four octal digits such as 0640",
+	`=~"^age1[0-9a-z]+$"`:                  "an age recipient (age1…)",
+	`=~"^[A-Za-z0-9][A-Za-z0-9._-]*$"`:     "a data line such as postgres-17",
+	`=~"^[A-Z][A-Z0-9]*$"`:                 "a signal such as HUP",
+}
+
+// fieldsAround are the names that stand, or may stand, beside the last one of a path.
+func (e *evaluation) fieldsAround(pkg cue.Value, path []string) (names []string) {
+	var sels []cue.Selector
+	for _, p := range path[:len(path)-1] {
+		sels = append(sels, cue.Str(p))
+	}
+	iter, err := pkg.LookupPath(cue.MakePath(sels...)).Fields(cue.Optional(true))
+	if err != nil {
+		return nil
+	}
+	for iter.Next() {
+		sel := iter.Selector()
+		if sel.LabelType() != cue.StringLabel || sel.ConstraintType() == cue.PatternConstraint {
+			continue
+		}
+		if n := sel.Unquoted(); n != path[len(path)-1] {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// subject names what a path leads to as the user would: hosts.vps1.services.git
+// is git, and git's containers.app is git's containers.app.
+func subject(path []string) string {
+	switch {
+	case len(path) == 0:
+		return "the fleet"
+	case len(path) >= 4 && path[0] == "hosts" && path[2] == "services":
+		return strings.Join(path[3:], ".")
+	case len(path) >= 2 && path[0] == "hosts":
+		return strings.Join(path[1:], ".")
+	}
+	return strings.Join(path, ".")
+}
+
+// unquoted are the parts of a path without CUE's quotes.
+func unquoted(path []string) []string {
+	out := make([]string, len(path))
+	for i, p := range path {
+		out[i] = strings.Trim(p, `"`)
+	}
+	return out
+}

@@ -1,0 +1,242 @@
+package load
+
+import (
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+)
+
+// places is where the user's files write a field, by its path: the first place
+// of each in the order of the files. CUE itself gives the schema's place for a
+// struct, and for a field that is missing.
+type places map[string]token.Pos
+
+const sep = "\x00"
+
+// at is the place of a path, or of the nearest struct around it that the user wrote.
+func (p places) at(path ...string) token.Pos {
+	for n := len(path); n > 0; n-- {
+		if pos, ok := p[strings.Join(path[:n], sep)]; ok {
+			return pos
+		}
+	}
+	return token.NoPos
+}
+
+// exact reports whether the user's files write that very path.
+func (p places) exact(path ...string) bool {
+	_, ok := p[strings.Join(path, sep)]
+	return ok
+}
+
+// note takes down the literal labels below x.
+func (p places) note(x ast.Expr, path string) {
+	switch x := x.(type) {
+	case *ast.StructLit:
+		for _, d := range x.Elts {
+			if f, ok := d.(*ast.Field); ok && label(f) != "" {
+				p.noteField(f, path)
+			}
+		}
+	case *ast.BinaryExpr:
+		p.note(x.X, path)
+		p.note(x.Y, path)
+	case *ast.ParenExpr:
+		p.note(x.X, path)
+	}
+}
+
+func (p places) noteField(f *ast.Field, path string) {
+	at := label(f)
+	if path != "" {
+		at = path + sep + at
+	}
+	if _, ok := p[at]; !ok {
+		p[at] = f.Label.Pos()
+	}
+	p.note(unalias(f.Value), at)
+}
+
+// survey notes what a file of hosts/ declares: hosts by literal names, the
+// fleet's own part, and names that only CUE sees.
+func (r *repository) survey(f *ast.File, s *source) {
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.Field:
+			r.surveyField(d, s)
+		case *ast.Package, *ast.ImportDecl, *ast.CommentGroup, *ast.Attribute:
+		case *ast.LetClause:
+			s.shared = true
+		default:
+			r.find(finding.TopLevel, d.Pos(), "the top level of hosts/ holds only fleet: and hosts:").
+				Hintf("a name of your own begins with let, _ or #")
+		}
+	}
+}
+
+func (r *repository) surveyField(d *ast.Field, s *source) {
+	switch name := label(d); {
+	case name == "hosts":
+		r.places.noteField(d, "")
+		r.surveyHosts(d, s)
+	case name == "fleet":
+		s.shared = true
+		r.places.noteField(d, "")
+	case strings.HasPrefix(name, "_"), strings.HasPrefix(name, "#"):
+		s.shared = true
+	default:
+		f := r.find(finding.TopLevel, d.Pos(), "there is no field %q at the top level of hosts/", name)
+		f.Hint = finding.DidYouMean(name, []string{"fleet", "hosts"}, "it holds fleet: and hosts:; a name of your own begins with let, _ or #")
+	}
+}
+
+func (r *repository) surveyHosts(d *ast.Field, s *source) {
+	lit, ok := unalias(d.Value).(*ast.StructLit)
+	if !ok {
+		r.find(finding.HostNames, d.Value.Pos(), "hosts is not written as {name: …}").
+			Hintf("declare each host by its name, as in hosts: vps1: {…}")
+		return
+	}
+	for _, e := range lit.Elts {
+		switch e := e.(type) {
+		case *ast.Field:
+			if _, pattern := e.Label.(*ast.ListLit); pattern {
+				s.shared = true
+			} else if name := label(e); name != "" {
+				s.hosts = append(s.hosts, name)
+			} else {
+				r.find(finding.HostNames, e.Pos(), "a host's name is not written out").Hintf("hosts are declared by literal names")
+			}
+		case *ast.LetClause:
+			s.shared = true
+		case *ast.CommentGroup, *ast.Ellipsis:
+		default:
+			r.find(finding.HostNames, e.Pos(), "hosts are made by an expression").Hintf("hosts are declared by literal names")
+		}
+	}
+}
+
+// rules ties what the user declares to the schema, whether or not the user's files do.
+const rules = `
+import gen_schema "` + Module + `/schema"
+
+fleet: gen_schema.#Fleet
+hosts: [Name=string]: gen_schema.#Host & {name: Name, #fleet: fleet}
+`
+
+// instance is the package in hosts/ as the named host sees it: files that
+// declare only other hosts are left out, and so are other hosts' declarations
+// in the rest. Files are parsed anew because CUE writes to their syntax trees.
+func (r *repository) instance(host string) (*build.Instance, []*finding.Finding) {
+	before := len(r.findings)
+	inst := r.context.NewInstance("hosts", r.load)
+	inst.PkgName, inst.Module = r.pkg, r.module
+	for _, s := range r.files {
+		if !s.shared && !slices.Contains(s.hosts, host) && host != "" {
+			continue
+		}
+		f, err := parseFile(s.name, s.text)
+		if err != nil {
+			panic("load: " + s.name + " parsed before: " + err.Error())
+		}
+		cut(f, host)
+		if err := inst.AddSyntax(f); err != nil {
+			r.findings = append(r.findings, plain(err)...)
+		}
+	}
+	f, err := parseFile(Module+"/hosts/rules.cue", []byte("package "+r.pkg+"\n"+rules))
+	if err != nil {
+		panic("load: rules: " + err.Error())
+	}
+	if err := inst.AddSyntax(f); err != nil {
+		panic("load: rules: " + err.Error())
+	}
+	if err := inst.Complete(); err != nil {
+		r.findings = append(r.findings, plain(err)...)
+	}
+	found := slices.Clone(r.findings[before:])
+	r.findings = r.findings[:before]
+	if len(found) > 0 {
+		return nil, found
+	}
+	return inst, nil
+}
+
+// cut removes all hosts but one from a file, and imports that only they used.
+func cut(f *ast.File, host string) {
+	removed := false
+	for _, d := range f.Decls {
+		field, ok := d.(*ast.Field)
+		if !ok || label(field) != "hosts" {
+			continue
+		}
+		if lit, ok := unalias(field.Value).(*ast.StructLit); ok {
+			kept := slices.DeleteFunc(lit.Elts, func(e ast.Decl) bool {
+				h, ok := e.(*ast.Field)
+				return ok && label(h) != "" && label(h) != host
+			})
+			removed = removed || len(kept) < len(lit.Elts)
+			lit.Elts = kept
+		}
+	}
+	if removed {
+		dropUnusedImports(f)
+	}
+}
+
+func dropUnusedImports(f *ast.File) {
+	used := map[string]bool{}
+	ast.Walk(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ImportDecl:
+			return false
+		case *ast.Ident:
+			used[n.Name] = true
+		}
+		return true
+	}, nil)
+	for _, d := range f.Decls {
+		if d, ok := d.(*ast.ImportDecl); ok {
+			d.Specs = slices.DeleteFunc(d.Specs, func(s *ast.ImportSpec) bool { return !used[importName(s)] })
+		}
+	}
+	f.Decls = slices.DeleteFunc(f.Decls, func(d ast.Decl) bool {
+		i, ok := d.(*ast.ImportDecl)
+		return ok && len(i.Specs) == 0
+	})
+}
+
+// importName is the name by which a file refers to an import.
+func importName(s *ast.ImportSpec) string {
+	if s.Name != nil {
+		return s.Name.Name
+	}
+	return ast.ParseImportPath(strings.Trim(s.Path.Value, `"`)).Qualifier
+}
+
+// label is a field's name if it is written out, else "".
+func label(f *ast.Field) string {
+	l := f.Label
+	if a, ok := l.(*ast.Alias); ok {
+		if l, ok = a.Expr.(ast.Label); !ok {
+			return ""
+		}
+	}
+	name, _, err := ast.LabelName(l)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+func unalias(x ast.Expr) ast.Expr {
+	if a, ok := x.(*ast.Alias); ok {
+		return a.Expr
+	}
+	return x
+}

@@ -1,0 +1,99 @@
+// Package load turns a repository into the model: it reads CUE from an fs.FS,
+// resolves imports without a registry, evaluates each host by itself and
+// decodes it. What it finds wrong is the user's to mend, at a place in the user's files.
+//
+// A host is evaluated from the package with the other hosts' declarations cut
+// out of the syntax tree. So memory does not grow with the fleet, hosts are
+// evaluated side by side, and a reference from one host to another is a finding by itself.
+package load
+
+import (
+	"cmp"
+	"io/fs"
+	"runtime"
+	"slices"
+	"sync"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+	"gen.example/cmd/gen/internal/fleet"
+)
+
+// Fleet reads the repository at root. The fleet holds every host that could be
+// read; the findings say what kept others out. Findings are neither sorted nor printed.
+func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
+	r := &repository{root: root}
+	r.readModule()
+	r.readHosts()
+	f := &fleet.Fleet{Ciphertexts: r.readSecrets()}
+	if len(r.files) == 0 || !r.complete() {
+		return f, r.findings
+	}
+	r.evaluate(f)
+	return f, r.findings
+}
+
+// evaluate fills in the fleet's own part and the hosts, side by side. Findings
+// stay in the order of the hosts' names whichever is done first.
+func (r *repository) evaluate(f *fleet.Fleet) {
+	jobs := append([]string{""}, r.hostNames()...) // "" is the fleet's own part
+	found := make([][]*finding.Finding, len(jobs))
+	hosts := make([]*fleet.Host, len(jobs))
+
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, name := range jobs {
+		inst, wrong := r.instance(name) // serial: building an instance writes to shared imports
+		if inst == nil {
+			found[i] = wrong
+			continue
+		}
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			e := &evaluation{repository: r, host: name}
+			pkg := cuecontext.New().BuildInstance(inst)
+			if wrong := e.validate(pkg); wrong != nil {
+				found[i] = wrong
+				return
+			}
+			if name == "" {
+				e.decode(pkg.LookupPath(cue.ParsePath("fleet")), f, []string{"fleet"})
+			} else {
+				hosts[i] = new(fleet.Host)
+				e.decode(pkg.LookupPath(cue.MakePath(cue.Str("hosts"), cue.Str(name))), hosts[i], []string{"hosts", name})
+			}
+			found[i] = e.findings
+		})
+	}
+	wg.Wait()
+
+	for i := range jobs {
+		r.findings = append(r.findings, found[i]...)
+		if hosts[i] != nil {
+			f.Hosts = append(f.Hosts, hosts[i])
+		}
+	}
+	slices.SortFunc(f.Hosts, func(a, b *fleet.Host) int { return cmp.Compare(a.Name.V, b.Name.V) })
+}
+
+// An evaluation is one host (or, with no name, what the hosts share) in a context of its own.
+type evaluation struct {
+	*repository
+	host     string
+	findings []*finding.Finding
+}
+
+func (r *repository) find(code finding.Code, pos token.Pos, format string, args ...any) *finding.Finding {
+	f := finding.New(code, pos, format, args...)
+	r.findings = append(r.findings, f)
+	return f
+}
+
+// FilePos is the place of a file of the repository as a whole.
+func FilePos(name string) token.Pos {
+	return token.NewFile(name, -1, 1).Pos(0, token.NoRelPos)
+}

@@ -1,0 +1,247 @@
+package load
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+	"gen.example/schema"
+	"gen.example/services"
+)
+
+// Module is the module path under which the binary serves schema and services.
+const Module = "gen.example"
+
+// language is the version of CUE that files are written in: the one whose
+// syntax the schema uses.
+const language = "v0.17.0"
+
+// most is the size above which a file is not CUE that somebody wrote.
+const most = 4 << 20
+
+// A repository is the user's files while they are read.
+type repository struct {
+	root     fs.FS
+	module   string   // the repository's own module path, "" without one
+	pkg      string   // the name of the package in hosts/
+	files    []source // hosts/*.cue, sorted by name
+	places   places
+	context  *build.Context
+	findings []*finding.Finding
+}
+
+// A source is one file of hosts/ and the hosts it declares.
+type source struct {
+	name   string
+	text   []byte
+	hosts  []string
+	shared bool // declares something that all hosts see
+}
+
+func (r *repository) readModule() {
+	r.context = build.NewContext(build.Loader(r.load))
+	const name = "cue.mod/module.cue"
+	text, err := fs.ReadFile(r.root, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	f := r.parse(name, text, err)
+	if f == nil {
+		return
+	}
+	for _, d := range f.Decls {
+		field, ok := d.(*ast.Field)
+		if !ok || label(field) != "module" {
+			continue
+		}
+		if lit, ok := field.Value.(*ast.BasicLit); ok {
+			p := ast.ParseImportPath(strings.Trim(lit.Value, `"`))
+			r.module = p.Path
+		}
+	}
+}
+
+// readHosts reads hosts/*.cue and notes which hosts each file declares.
+func (r *repository) readHosts() {
+	r.places = places{}
+	for _, name := range r.list("hosts") {
+		text, err := fs.ReadFile(r.root, name)
+		f := r.parse(name, text, err)
+		if f == nil {
+			continue
+		}
+		if r.pkg == "" {
+			r.pkg = f.PackageName()
+		}
+		if f.PackageName() != r.pkg {
+			r.find(finding.Package, f.Pos(), "hosts/ holds two packages, %s and %s", r.pkg, f.PackageName()).
+				Hintf("start every file with: package %s", r.pkg)
+			continue
+		}
+		s := source{name: name, text: text}
+		r.survey(f, &s)
+		r.files = append(r.files, s)
+	}
+	if len(r.files) == 0 && len(r.findings) == 0 {
+		r.find(finding.NoHosts, FilePos("hosts"), "there is no fleet here").
+			Hintf("put hosts/*.cue in the directory, or name another with -C")
+	} else if len(r.hostNames()) == 0 && len(r.findings) == 0 {
+		r.find(finding.NoHosts, FilePos("hosts"), "the fleet has no hosts").
+			Hintf("declare one: hosts: vps1: {os: \"debian-13\", address: \"203.0.113.10\"}")
+	}
+}
+
+// complete reports whether every file could be read: without one of them,
+// all others would seem to be full of mistakes.
+func (r *repository) complete() bool { return len(r.findings) == 0 }
+
+// hostNames are the hosts that the files declare, sorted.
+func (r *repository) hostNames() []string {
+	var names []string
+	for _, s := range r.files {
+		names = append(names, s.hosts...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// list names the CUE files of a directory, sorted.
+func (r *repository) list(dir string) []string {
+	entries, err := fs.ReadDir(r.root, dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.unreadable(dir, err)
+	}
+	var names []string
+	for _, e := range entries {
+		n := e.Name()
+		if strings.HasSuffix(n, ".cue") && !strings.HasPrefix(n, ".") && !strings.HasPrefix(n, "_") {
+			names = append(names, path.Join(dir, n))
+		}
+	}
+	return names
+}
+
+// parse reads one file, with all of its syntax errors.
+func (r *repository) parse(name string, text []byte, err error) *ast.File {
+	switch {
+	case err != nil:
+		r.unreadable(name, err)
+		return nil
+	case len(text) > most:
+		r.find(finding.Unreadable, FilePos(name), "the file has %d MiB", len(text)>>20).
+			Hintf("CUE files are read up to %d MiB", most>>20)
+		return nil
+	case !utf8.Valid(text):
+		r.find(finding.Unreadable, FilePos(name), "the file is not UTF-8")
+		return nil
+	}
+	f, err := parseFile(name, text)
+	for _, e := range cueerrors.Errors(err) {
+		r.find(finding.Syntax, e.Position(), "%s", e.Error())
+	}
+	if err != nil {
+		return nil
+	}
+	r.refuse(f)
+	return f
+}
+
+func parseFile(name string, text []byte) (*ast.File, error) {
+	return parser.ParseFile(name, text, parser.ParseComments, parser.AllErrors, parser.Version(language))
+}
+
+func (r *repository) unreadable(name string, err error) {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err // the path is said already, and may be another name for it
+	}
+	r.find(finding.Unreadable, FilePos(name), "the file cannot be read: %v", err)
+}
+
+// refuse names the features of CUE that gen does not honour: ignoring them
+// would give another meaning to the file than plain cue does.
+func (r *repository) refuse(f *ast.File) {
+	ast.Walk(f, func(n ast.Node) bool {
+		a, ok := n.(*ast.Attribute)
+		if !ok {
+			return true
+		}
+		switch name, _ := a.Split(); name {
+		case "if", "embed", "extern", "ignore":
+			r.find(finding.Unsupported, a.Pos(), "gen does not honour @%s", name).
+				Hintf("write the value itself")
+		}
+		return true
+	}, nil)
+}
+
+// load resolves an import: the standard packages are CUE's own, the binary's
+// are schema and services, the repository's are on its disk. There is no registry.
+func (r *repository) load(pos token.Pos, spec string) *build.Instance {
+	p := ast.ParseImportPath(spec)
+	own, inside := strings.CutPrefix(p.Path, r.module+"/")
+	switch {
+	case !strings.Contains(strings.Split(p.Path, "/")[0], "."):
+		return nil // a package of CUE's own
+	case r.module != "" && inside:
+		return r.loadDir(pos, p, r.root, own, own)
+	case p.Path == Module+"/schema":
+		return r.loadDir(pos, p, schema.Files, ".", p.Path)
+	case p.Path == Module+"/services":
+		return r.loadDir(pos, p, services.Files, ".", p.Path)
+	}
+	r.find(finding.Import, pos, "there is no package %q", spec).
+		Hintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (cue.mod/module.cue)", Module)
+	return r.broken(p)
+}
+
+// loadDir reads the package in dir of fsys; shown is how findings name the directory.
+func (r *repository) loadDir(pos token.Pos, p ast.ImportPath, fsys fs.FS, dir, shown string) *build.Instance {
+	within := &repository{root: fsys}
+	inst := r.context.NewInstance(shown, r.load)
+	inst.ImportPath, inst.Module = p.String(), r.module
+	for _, name := range within.list(dir) {
+		text, err := fs.ReadFile(fsys, name)
+		f := within.parse(path.Join(shown, path.Base(name)), text, err)
+		if f == nil || f.PackageName() != p.Qualifier {
+			continue
+		}
+		if err := inst.AddSyntax(f); err != nil {
+			within.findings = append(within.findings, plain(err)...)
+		}
+		inst.PkgName = f.PackageName()
+	}
+	if len(inst.Files) == 0 && len(within.findings) == 0 {
+		r.find(finding.Import, pos, "there is no package %s in %s", p.Qualifier, shown)
+	}
+	r.findings = append(r.findings, within.findings...)
+	if err := inst.Complete(); err != nil {
+		r.findings = append(r.findings, plain(err)...)
+	}
+	return inst
+}
+
+// broken stands for an import that is not there, so that reading can go on.
+func (r *repository) broken(p ast.ImportPath) *build.Instance {
+	inst := r.context.NewInstance(p.Path, nil)
+	inst.ImportPath, inst.PkgName = p.String(), p.Qualifier
+	return inst
+}
+
+// plain are errors of CUE's that already say what a user can use.
+func plain(err error) (fs []*finding.Finding) {
+	for _, e := range cueerrors.Errors(err) {
+		fs = append(fs, finding.New(finding.Syntax, e.Position(), "%s", e.Error()))
+	}
+	return fs
+}

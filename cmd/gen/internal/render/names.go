@@ -1,0 +1,103 @@
+package render
+
+import (
+	"path"
+	"strings"
+
+	"gen.example/cmd/gen/internal/fleet"
+)
+
+// The names that a service's parts have on the host. Checks and backends share
+// them, so that a finding and a file cannot disagree.
+const (
+	quadlets = "/etc/containers/systemd/" // where podman's generator looks
+	units    = "/etc/systemd/system/"     // where systemd does
+	own      = "/usr/local/etc/"          // files for containers: nothing else writes there
+	data     = "/srv/"                    // volumes
+
+	tmpfilesUnit = "gen-tmpfiles.service"
+	sysctlUnit   = "gen-sysctl.service"
+)
+
+// ContainerName is also the stem of its unit.
+func ContainerName(service, container string) string { return service + "-" + container }
+
+// ContainerUnit is the service that podman's generator makes of a container.
+func ContainerUnit(service, container string) string {
+	return ContainerName(service, container) + ".service"
+}
+
+// Interface is the name of a service's bridge.
+func Interface(service string) string { return "pm-" + service }
+
+// PodmanSecret is the name of a service's secret in podman's store.
+func PodmanSecret(service, secret string) string { return service + "." + secret }
+
+// VolumeDir is where a volume is on the host.
+func VolumeDir(service, volume string) string { return data + service + "/" + volume }
+
+// FilePath is where a container's file is on the host.
+func FilePath(service, container, file string) string {
+	return own + service + "/" + container + file
+}
+
+// UnitPath is where a unit or drop-in goes by its file name: quadlets to
+// podman's directory, everything else to systemd's.
+func UnitPath(name string) string {
+	unit, _, _ := strings.Cut(name, "/")
+	switch path.Ext(strings.TrimSuffix(unit, ".d")) {
+	case ".container", ".network", ".volume", ".pod", ".image", ".build", ".kube":
+		return quadlets + name
+	}
+	return units + name
+}
+
+// Proxy is the service and container whose directory of routes gen fills, and
+// that directory; ok is false on a host without one.
+func Proxy(h *fleet.Host) (service, container, dir string, ok bool) {
+	for _, s := range h.Services {
+		for _, c := range s.V.Containers {
+			for _, d := range c.V.Derived {
+				if d.V.V == "routes" {
+					return s.Name, c.Name, d.Name, true
+				}
+			}
+		}
+	}
+	return "", "", "", false
+}
+
+// secretTarget is where a container sees a secret.
+func secretTarget(name string, u *fleet.SecretUse) string {
+	if u.Path.Set {
+		return u.Path.V
+	}
+	return "/run/secrets/" + name
+}
+
+// secretOwner is who may read a secret in a container.
+func secretOwner(c *fleet.Container, u *fleet.SecretUse) string {
+	switch {
+	case u.Owner.Set:
+		return u.Owner.V
+	case c.User.Set:
+		return c.User.V
+	}
+	return "0:0"
+}
+
+// mountDirs are the directories of a container, sorted, that are mounted as a
+// whole: a file that is reloaded or watched is, because a mount of one file
+// keeps showing the old one after it is replaced. Files below go with them.
+func mountDirs(c *fleet.Container) map[string]bool {
+	dirs := map[string]bool{}
+	for _, f := range c.Files {
+		if f.V.On.V != "restart" {
+			dirs[path.Dir(f.Name)] = true
+		}
+	}
+	for _, d := range c.Derived {
+		dirs[d.Name] = true
+	}
+	return dirs
+}

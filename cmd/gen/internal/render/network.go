@@ -1,0 +1,68 @@
+package render
+
+import (
+	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/tree"
+	"gen.example/cmd/gen/internal/unit"
+)
+
+// networks are one bridge a service, for services with a container on it.
+//
+// Podman makes a network with --ignore, so a changed one would stay as it was.
+// Stopping the unit removes it instead, after the containers that require it
+// have stopped, and a restart makes it anew.
+func networks(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
+	for _, s := range h.Services {
+		if !bridged(s.V) {
+			continue
+		}
+		n, pos := s.V.Network, s.V.Pos
+		u := &unit.File{Comment: madeBy("services." + s.Name + ".network")}
+		u.Section("Unit").Add("Description", unit.Literal(s.V.Title.V+": network"), s.V.Title.Pos)
+		net := u.Section("Network")
+		net.Add("NetworkName", s.Name, pos)
+		if n.Subnet.Set {
+			net.Add("Subnet", n.Subnet.V, n.Subnet.Pos)
+		}
+		if n.Subnet6.Set {
+			net.Add("IPv6", "true", n.Subnet6.Pos)
+			net.Add("Subnet", n.Subnet6.V, n.Subnet6.Pos)
+		}
+		// InterfaceName= came with podman 5.6.
+		net.Add("PodmanArgs", "--interface-name="+Interface(s.Name), pos)
+		u.Section("Service").Add("ExecStop", "/usr/bin/podman network rm "+s.Name, pos)
+		merge(u, n.Unit)
+		files = append(files, &tree.File{Path: UnitPath(s.Name + ".network"), Mode: "0644", Owner: "0:0", Unit: u, Pos: pos})
+	}
+	return files
+}
+
+// bridged reports whether a service has a container on its own network.
+func bridged(s *fleet.Service) bool {
+	for _, c := range s.Containers {
+		if !c.V.HostNetwork.V {
+			return true
+		}
+	}
+	return false
+}
+
+// pool tells podman where networks without a written subnet get theirs from.
+func pool(f *fleet.Fleet, h *fleet.Host) []*tree.File {
+	var readers []string
+	for _, s := range h.Services {
+		if bridged(s.V) && !s.V.Network.Subnet.Set {
+			readers = append(readers, s.Name+"-network.service")
+		}
+	}
+	if len(readers) == 0 {
+		return nil
+	}
+	body := "# " + madeBy("hosts."+h.Name.V+".pool") + "\n" +
+		"[network]\n" +
+		"default_subnet_pools = [{\"base\" = \"" + h.Pool.V + "\", \"size\" = 24}]\n"
+	return []*tree.File{{
+		Path: "/etc/containers/containers.conf.d/50-gen.conf", Mode: "0644", Owner: "0:0",
+		Body: []byte(body), On: "restart", Units: readers, Pos: h.Pool.Pos,
+	}}
+}

@@ -1,0 +1,49 @@
+// Package render spells a checked fleet as files. Each backend is a total
+// function of the fleet and a host: it returns files and can neither fail nor
+// look at anything else. What could be wrong was found by check.
+package render
+
+import (
+	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/tree"
+)
+
+// backends are the parts of what gen writes for a host.
+var backends = []func(*fleet.Fleet, *fleet.Host) []*tree.File{
+	containers,
+	networks,
+	routes,
+	volumes,
+	sysctl,
+	pool,
+	hostFiles,
+	hostUnits,
+}
+
+// Host is everything gen writes for a host.
+func Host(f *fleet.Fleet, h *fleet.Host) *tree.Tree {
+	t := &tree.Tree{Host: h.Name.V}
+	for _, backend := range backends {
+		t.Add(backend(f, h)...)
+	}
+	t.Secrets = secrets(f, h)
+	t.Lines = lines(h)
+	for _, s := range h.Services {
+		for _, c := range s.V.Containers {
+			t.Images = append(t.Images, c.V.Image.V)
+		}
+	}
+	t.Sort()
+	return t
+}
+
+// madeBy is the comment that generated text begins with. It names the
+// definition and nothing that changes by itself, such as a date or a line.
+func madeBy(definition string) string { return "Made by gen from " + definition + "." }
+
+// Fleet is what belongs to no single host.
+func Fleet(f *fleet.Fleet) *tree.Tree {
+	t := &tree.Tree{Host: "fleet"}
+	t.Add(dns(f))
+	return t
+}

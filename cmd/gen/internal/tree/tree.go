@@ -1,0 +1,96 @@
+// Package tree is what gen writes for a host while it is still in memory: files
+// at their places, each with one writer and the place in CUE that asked for it.
+// Closing a tree proves that what its units name is in it, and says who reads what.
+package tree
+
+import (
+	"cmp"
+	"slices"
+
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/doc"
+	"gen.example/cmd/gen/internal/unit"
+)
+
+// A File is a file on the host.
+type File struct {
+	Path  string     // absolute
+	Mode  string     // four octal digits
+	Owner string     // numeric owner:group
+	Body  []byte     // of any file but a unit, whose bytes follow from Unit
+	Unit  *unit.File // of a unit or a drop-in
+	Want  string     // of a unit: what install does with it, "" for what its kind suggests
+	Doc   *doc.Node  // of a document: where its fields come from
+	On    string     // what a change means to its readers: restart, reload or watch
+	Units []string   // its readers, besides units whose own lines name it
+	Pos   token.Pos  // the place in CUE that asked for it
+}
+
+// Bytes are the file's contents.
+func (f *File) Bytes() []byte {
+	if f.Unit != nil {
+		return f.Unit.Bytes()
+	}
+	return f.Body
+}
+
+// A Secret is a ciphertext that travels with the tree and the places its
+// plaintext goes to.
+type Secret struct {
+	Name    string // hosts/secrets/<name>.age
+	Targets []Target
+	Payload string // hex SHA-256 of the ciphertext without its header
+	Bytes   []byte
+}
+
+// A Target is a podman secret, "podman:<name>", or a file on the host.
+type Target struct {
+	At    string
+	Owner string   // of a file
+	Mode  string   // of a file
+	Units []string // that read the file, besides those whose own lines name it
+	Pos   token.Pos
+}
+
+// A Line is what the stored data of one component looks like.
+type Line struct {
+	Service, Component, Line string
+	Accepts                  []string // the line itself included, or "*"
+	Units                    []string
+}
+
+// A Tree is everything gen writes for one host. The zero Tree is empty.
+type Tree struct {
+	Host    string
+	Files   []*File
+	Secrets []*Secret
+	Lines   []Line
+	Images  []string
+
+	byPath map[string]*File
+}
+
+// Add puts files in. A second writer of a path is kept for Close to find.
+func (t *Tree) Add(files ...*File) {
+	if t.byPath == nil {
+		t.byPath = map[string]*File{}
+	}
+	for _, f := range files {
+		t.Files = append(t.Files, f)
+		if t.byPath[f.Path] == nil {
+			t.byPath[f.Path] = f
+		}
+	}
+}
+
+// Sort puts everything in the order in which it is written.
+func (t *Tree) Sort() {
+	slices.SortStableFunc(t.Files, func(a, b *File) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(t.Secrets, func(a, b *Secret) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.Lines, func(a, b Line) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Component, b.Component))
+	})
+	slices.Sort(t.Images)
+	t.Images = slices.Compact(t.Images)
+}

@@ -1,0 +1,171 @@
+// Command gen compiles a fleet, described in CUE, to a tree of plain files for
+// each of its hosts.
+//
+// A fleet is checked, then rendered to a tree:
+//
+//	schema/*.cue  ─┐
+//	services/*.cue ├─ load ─ fleet.Fleet ─ check ─ render ─ tree.Tree ─ close ─ bundle ─ write
+//	hosts/*.cue   ─┘
+//
+// load reads CUE, evaluates each host by itself and decodes it into the model,
+// package fleet. check finds what is wrong with it. Both may blame the user, at
+// a place in the user's files. render spells it: a backend is a total function
+// of the checked fleet and a host that returns files, so it cannot fail. A
+// tree is closed when everything its units name is in it; that is also where it
+// shows who reads what. bundle adds the lists and scripts that bring a tree to
+// a host, and writes them: the only effect that gen has.
+//
+// Every value carries its place in CUE from load to the finished tree.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"gen.example/cmd/gen/internal/finding"
+)
+
+// Exit codes.
+const (
+	ok      = 0 // nothing to say
+	found   = 1 // findings
+	misused = 2 // called wrongly
+	failed  = 3 // the machine failed us
+)
+
+const usage = `Usage:
+    gen [-C DIR] [-host NAME]... [-o OUT]
+    gen check [-C DIR]
+
+gen checks a fleet described in CUE and compiles it to plain files: OUT/NAME
+for each host, with what brings them there, and OUT/fleet for what belongs to
+no single host.
+
+Options:
+    -C DIR        The repository. The current directory by default.
+    -host NAME    Write this host only; may be given several times. All hosts
+                  are checked in any case.
+    -o OUT        Where to write. "out" by default. gen removes there what it
+                  no longer writes, and refuses directories it did not make.
+    -version      Print the version.
+    -h, -help     Print this text.
+
+gen check writes nothing and prints every finding.
+
+Exit status: 0 nothing to say, 1 findings, 2 called wrongly, 3 the machine
+failed (a full disk, say).
+
+Example:
+    $ gen -host vps1 -o out/
+    $ out/vps1/push root@203.0.113.10
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// A command is what the user asked for.
+type command struct {
+	dir   string
+	out   string
+	hosts []string
+	verb  string
+
+	stdout, stderr io.Writer
+}
+
+// verbs are the commands by name; the one without a name compiles.
+var verbs = map[string]func(*command) int{
+	"":      generate,
+	"check": checkOnly,
+}
+
+// run is the whole program as a function: tests call it.
+func run(args []string, stdout, stderr io.Writer) int {
+	c := &command{stdout: stdout, stderr: stderr}
+	flags := pflag.NewFlagSet("gen", pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVarP(&c.dir, "directory", "C", ".", "")
+	flags.StringVarP(&c.out, "out", "o", "out", "")
+	flags.StringArrayVar(&c.hosts, "host", nil, "")
+	version := flags.Bool("version", false, "")
+
+	args, err := longNames(flags, args)
+	if err == nil {
+		err = flags.Parse(args)
+	}
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return ok
+	case err != nil:
+		return c.misused("%v", err)
+	case *version:
+		fmt.Fprintln(stdout, "gen", programVersion())
+		return ok
+	case flags.NArg() > 1:
+		return c.misused("one command at a time: %s", strings.Join(flags.Args(), " "))
+	case flags.NArg() == 1:
+		c.verb = flags.Arg(0)
+	}
+	verb, known := verbs[c.verb]
+	if !known || c.verb == "" && flags.NArg() == 1 {
+		return c.misused("there is no command %q; %s", c.verb, finding.DidYouMean(c.verb, []string{"check"}, "to compile, give none"))
+	}
+	return verb(c)
+}
+
+// longNames lets -host mean --host, which pflag would read as four options of
+// one letter, and refuses other words after a single dash.
+func longNames(flags *pflag.FlagSet, args []string) ([]string, error) {
+	var out []string
+	for i, arg := range args {
+		if arg == "--" {
+			return append(out, args[i:]...), nil
+		}
+		word, isOption := strings.CutPrefix(arg, "-")
+		switch {
+		case !isOption || len(word) < 2 || word[0] == '-':
+			out = append(out, arg)
+		case isLong(flags, word):
+			out = append(out, "-"+arg)
+		case flags.ShorthandLookup(word[:1]) != nil: // -Cdir, -oout
+			out = append(out, arg)
+		default:
+			name, _, _ := strings.Cut(word, "=")
+			return nil, fmt.Errorf("there is no option -%s; %s", name,
+				finding.DidYouMean(name, []string{"host", "version", "help"}, "long options are -host, -version and -help"))
+		}
+	}
+	return out, nil
+}
+
+func isLong(flags *pflag.FlagSet, word string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	return flags.Lookup(name) != nil || name == "help"
+}
+
+func (c *command) misused(format string, args ...any) int {
+	fmt.Fprintf(c.stderr, "gen: "+format+"\n", args...)
+	fmt.Fprintln(c.stderr, "gen: see gen -help")
+	return misused
+}
+
+func (c *command) failed(err error) int {
+	fmt.Fprintf(c.stderr, "gen: %v\n", err)
+	return failed
+}
+
+// programVersion is the module's version that the go command stamped.
+func programVersion() string {
+	info, known := debug.ReadBuildInfo()
+	if !known || slices.Contains([]string{"", "(devel)"}, info.Main.Version) {
+		return "of a working tree"
+	}
+	return info.Main.Version
+}
