@@ -9,6 +9,7 @@ import (
 
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/load"
 )
 
 // Fleet are the findings about a fleet, neither sorted nor printed.
@@ -50,7 +51,7 @@ func (c *checker) find(code finding.Code, at []token.Pos, format string, args ..
 	}
 	f := finding.New(code, at[best], format, args...)
 	for _, p := range at[:best] {
-		if !schema(p) {
+		if !load.InSchema(p) {
 			f.And(p)
 		}
 	}
@@ -59,15 +60,9 @@ func (c *checker) find(code finding.Code, at []token.Pos, format string, args ..
 }
 
 // mine reports whether a place is in the user's repository and not in what the
-// binary brings.
+// binary brings, or in the schema, where a default says nothing about who chose it.
 func mine(p token.Pos) bool {
-	return p.IsValid() && !strings.HasPrefix(p.Filename(), "gen.example/") && !schema(p)
-}
-
-// schema reports whether a place is in the schema, where a default stands that
-// says nothing about who chose it.
-func schema(p token.Pos) bool {
-	return strings.HasPrefix(p.Filename(), "gen.example/schema/") || strings.HasPrefix(p.Filename(), "schema/")
+	return p.IsValid() && !strings.HasPrefix(p.Filename(), load.Module+"/") && !load.InSchema(p)
 }
 
 func at(p ...token.Pos) []token.Pos { return p }

@@ -48,7 +48,7 @@ func (c *hostChecker) secrets(owner string, secrets fleet.Map[*fleet.Secret], ne
 		name := c.host.SecretName(owner, s.Name)
 		if _, ok := c.fleet.Ciphertexts[name]; !ok {
 			c.find(finding.NoCiphertext, at(s.Pos, near), "%s's secret %s is not in the repository", owner, s.Name).
-				Hintf("encrypt it: printf %%s VALUE | age -R hosts/keys/recipients.txt -o hosts/secrets/%s.age", name)
+				Hintf("it is: %s\nencrypt it to yourself and the host: printf %%s VALUE | age -r age1… -R hosts/keys/%s.pub -o hosts/secrets/%s.age", s.V.About.V, c.host.Name.V, name)
 		}
 		for _, f := range s.V.Files {
 			c.hostPath(f.Name, "the secret's file", owner, at(f.Pos, s.Pos, near))

@@ -99,18 +99,19 @@ func (c *checker) publicNames() {
 		for _, s := range h.Services {
 			for _, cont := range s.V.Containers {
 				for _, r := range cont.V.Routes {
-					mine := owner{h, s.Name, r.V}
 					for _, o := range byName[r.V.Host.V] {
-						switch {
-						case o.host != h:
+						if o.host != h {
 							c.find(finding.PublicName, at(r.V.Host.Pos, s.Pos), "%s leads to %s on %s and to %s on %s", r.V.Host.V, o.what, o.host.Name.V, s.Name, h.Name.V).
 								And(o.route.Host.Pos).Hintf("a name can point to one host; give one of them another domain")
-						case samePaths(o.route, r.V):
+							break
+						}
+						if samePaths(o.route, r.V) {
 							c.find(finding.PublicName, at(r.V.Host.Pos, s.Pos), "%s: %s leads to %s and to %s", h.Name.V, r.V.Host.V, o.what, s.Name).
 								And(o.route.Host.Pos).Hintf("give one of them another domain")
+							break
 						}
 					}
-					byName[r.V.Host.V] = append(byName[r.V.Host.V], mine)
+					byName[r.V.Host.V] = append(byName[r.V.Host.V], owner{h, s.Name, r.V})
 				}
 			}
 		}
@@ -147,7 +148,9 @@ func (c *hostChecker) identity() {
 			Hintf("use %s", strings.Join(podman.SystemNames(), " or "))
 	}
 	c.address(h.Address, h.Pos, "address", false)
-	c.address(h.Listen, h.Pos, "listen", false)
+	if h.Listen.V != h.Address.V {
+		c.address(h.Listen, h.Pos, "listen", false)
+	}
 	if h.Address6.Set {
 		c.address(h.Address6, h.Pos, "address6", true)
 	}
@@ -176,10 +179,10 @@ func (c *hostChecker) networks() {
 		p := c.prefix(v, what, six)
 		for _, o := range all {
 			if p.IsValid() && o.p.IsValid() && p.Overlaps(o.p) {
-				c.find(finding.Overlap, at(v.Pos, near), "%s %s and %s %s overlap", what, p, o.what, o.p).And(o.pos)
+				c.find(finding.Overlap, at(v.Pos, near), "the %s %s and %s %s overlap", what, p, o.what, o.p).And(o.pos)
 			}
 		}
-		all = append(all, taken{what, p, v.Pos})
+		all = append(all, taken{"the " + what, p, v.Pos})
 		return p
 	}
 	if m := c.fleet.Mesh; m != nil {
@@ -191,7 +194,7 @@ func (c *hostChecker) networks() {
 		}
 	}
 	h := c.host
-	if pool := add("the pool", h.Pool, false, h.Pos); pool.IsValid() && pool.Bits() > 24 {
+	if pool := add("pool", h.Pool, false, h.Pos); pool.IsValid() && pool.Bits() > 24 {
 		c.find(finding.Address, at(h.Pool.Pos, h.Pos), "the pool %s is smaller than one network (/24)", pool)
 	}
 	c.within(h.Proxy.Address, c.prefix(h.Proxy.Subnet, "proxy subnet", false), "the proxy's address", false)
@@ -199,10 +202,10 @@ func (c *hostChecker) networks() {
 	for _, s := range h.Services {
 		var four, six netip.Prefix
 		if n := s.V.Network; n.Subnet.Set {
-			four = add(s.Name+"'s subnet", n.Subnet, false, s.Pos)
+			four = add("subnet of "+s.Name, n.Subnet, false, s.Pos)
 		}
 		if n := s.V.Network; n.Subnet6.Set {
-			six = add(s.Name+"'s subnet6", n.Subnet6, true, s.Pos)
+			six = add("subnet6 of "+s.Name, n.Subnet6, true, s.Pos)
 		}
 		for _, cont := range s.V.Containers {
 			what := render.ContainerName(s.Name, cont.Name)

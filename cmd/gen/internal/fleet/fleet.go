@@ -54,13 +54,12 @@ func (m Map[T]) Names() []string {
 
 // A Fleet is everything a repository declares.
 type Fleet struct {
-	Domain    Val[string]
-	Mesh      *MeshNetwork
-	Operators Map[*Operator]
+	Domain Val[string]
+	Mesh   *MeshNetwork
 
 	// Hosts are the hosts of the fleet, sorted by name.
 	Hosts []*Host `cue:"-"`
-	// Ciphertexts are the payload hashes (hex SHA-256) of hosts/secrets/<name>.age, by name.
+	// Ciphertexts are the age files hosts/secrets/<name>.age, by name.
 	Ciphertexts map[string]Ciphertext `cue:"-"`
 	Pos         token.Pos             `cue:"-"`
 }
@@ -75,12 +74,6 @@ type Ciphertext struct {
 type MeshNetwork struct {
 	Network  Val[string]
 	Network6 Val[string]
-}
-
-// An Operator may read secrets and log in as root.
-type Operator struct {
-	Age Val[string]
-	SSH []Val[string]
 }
 
 // A Host is a machine and what runs on it.

@@ -64,6 +64,7 @@ func (e *evaluation) fillStruct(v cue.Value, dst reflect.Value, path []string) {
 	for _, f := range fieldsOf(dst.Type()) {
 		if f.pos {
 			dst.Field(f.index).Set(reflect.ValueOf(e.place(v, path)))
+			defer nearer(dst.Field(f.index), dst)
 			continue
 		}
 		if sub := v.LookupPath(f.path); sub.Exists() {
@@ -84,6 +85,7 @@ func (e *evaluation) fillMap(v cue.Value, dst reflect.Value, path []string) {
 		x.Field(0).SetString(name)
 		x.Field(1).Set(reflect.ValueOf(e.place(iter.Value(), at)))
 		e.fill(iter.Value(), x.Field(2), at)
+		nearer(x.Field(1), x.Field(2))
 		entries = append(entries, x)
 	}
 	slices.SortFunc(entries, func(a, b reflect.Value) int {
@@ -115,6 +117,30 @@ func (e *evaluation) place(v cue.Value, path []string) token.Pos {
 		return e.places.at(path...)
 	}
 	return v.Pos()
+}
+
+// nearer moves the place of a struct out of the schema, where CUE puts it, to
+// that of the first value in it which somebody wrote.
+func nearer(pos, v reflect.Value) {
+	if !InSchema(pos.Interface().(token.Pos)) {
+		return
+	}
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if f.Kind() != reflect.Struct || f.NumField() < 2 || f.Type().Field(1).Name != "Pos" {
+			continue
+		}
+		if p := f.Field(1).Interface().(token.Pos); p.IsValid() && !InSchema(p) {
+			pos.Set(f.Field(1))
+			return
+		}
+	}
 }
 
 // text is a scalar as the text that a program reads.

@@ -7,26 +7,50 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
 )
 
-// validate is what CUE has against the package, folded: one mistake of the
-// user's is one finding, however many values it spoils.
-func (e *evaluation) validate(pkg cue.Value) []*finding.Finding {
-	err := pkg.Validate(cue.All(), cue.Concrete(true))
-	if err == nil {
-		return nil
-	}
-	var ms []*mistake
-	for _, err := range errors.Errors(err) {
-		if m := e.mistake(pkg, err); m != nil {
-			ms = append(ms, m)
+// diagnose is what CUE has against a package, folded: one mistake of the
+// user's is one finding, however many values it spoils. CUE stops in a struct at
+// its first error, so the mistakes found are cut out of the user's files and the
+// rest is looked at again, until nothing new turns up.
+func (e *evaluation) diagnose(pkg cue.Value) (fs []*finding.Finding) {
+	without := map[string]bool{}
+	for round := 0; ; round++ {
+		var ms []*mistake
+		for _, err := range errors.Errors(pkg.Validate(cue.All(), cue.Concrete(true))) {
+			if m := e.mistake(pkg, err); round == 0 || m.exact && !m.vague && !without[strings.Join(m.path, sep)] {
+				ms = append(ms, m)
+			}
 		}
+		before := len(without)
+		for _, m := range fold(ms) {
+			fs = append(fs, m.Finding)
+			if m.exact {
+				without[strings.Join(m.path, sep)] = true
+			}
+		}
+		if len(without) == before {
+			return fs
+		}
+		inst, wrong := e.instance(e.host, without)
+		if wrong != nil {
+			return fs
+		}
+		pkg = cuecontext.New().BuildInstance(inst)
 	}
-	return fold(ms)
+}
+
+func selectors(path []string) cue.Path {
+	var sels []cue.Selector
+	for _, p := range path {
+		sels = append(sels, cue.Str(p))
+	}
+	return cue.MakePath(sels...)
 }
 
 // A mistake is one error of CUE's and what it is about.
@@ -36,30 +60,31 @@ type mistake struct {
 	exact bool        // the user wrote a value at that very path
 	used  []token.Pos // places of the user's that the value was made from
 	vague bool        // says only that a value is missing somewhere
+	tells int         // of several about one value, the one that tells most is kept
 }
 
-// fold keeps the errors nobody else explains: an error about a derived value
-// goes with the one about the value it was derived from, and one about a value
-// that cannot be told goes with any other in the same service.
-func fold(ms []*mistake) (fs []*finding.Finding) {
-	byPlace := map[string]*mistake{}
-	var kept []*mistake
+// fold keeps the errors nobody else explains: of several about one value the
+// most telling; an error about a derived value goes with the one about the
+// value it was derived from, and one about a value that cannot be told goes
+// with any other in the same service.
+func fold(ms []*mistake) (kept []*mistake) {
+	best := map[string]*mistake{}
 	for _, m := range ms {
-		if first, ok := byPlace[finding.Place(m.Pos)]; ok && (first.exact || !m.exact) {
-			first.Also = append(first.Also, m.Also...)
-			continue
-		} else if ok {
-			kept = slices.DeleteFunc(kept, func(k *mistake) bool { return k == first })
-		}
-		byPlace[finding.Place(m.Pos)] = m
-		kept = append(kept, m)
-	}
-	for _, m := range kept {
-		if !explained(m, kept) {
-			fs = append(fs, m.Finding)
+		key := strings.Join(m.path, sep)
+		if b, ok := best[key]; !ok || m.tells > b.tells {
+			best[key] = m
 		}
 	}
-	return fs
+	ms = slices.DeleteFunc(ms, func(m *mistake) bool { return best[strings.Join(m.path, sep)] != m })
+	said := map[string]bool{}
+	for _, m := range ms {
+		at := finding.Place(m.Pos) + m.What
+		if !explained(m, ms) && !said[at] {
+			kept = append(kept, m)
+		}
+		said[at] = true
+	}
+	return kept
 }
 
 func explained(m *mistake, by []*mistake) bool {
@@ -95,15 +120,25 @@ func (e *evaluation) mistake(pkg cue.Value, err errors.Error) *mistake {
 	for _, p := range errors.Positions(err) {
 		if e.own(p) {
 			m.used = append(m.used, p)
-		} else if !strings.HasPrefix(p.Filename(), Module+"/hosts/") {
+		} else if !e.rule(p) {
 			others = append(others, p)
 		}
 	}
 	m.exact = e.places.exact(m.path...)
-	code, what, hint := e.words(pkg, m, format, args, err)
+	code, what, hint := e.words(pkg, m, format, args)
 	m.Finding = finding.New(code, e.blame(m), "%s", what).And(others...)
 	m.Hint = hint
 	return m
+}
+
+// rule reports whether a place is in the schema, which is the same for everybody.
+func (e *evaluation) rule(p token.Pos) bool {
+	return strings.HasPrefix(p.Filename(), Module+"/hosts/") || InSchema(p)
+}
+
+// InSchema reports whether a place is in the schema.
+func InSchema(p token.Pos) bool {
+	return strings.HasPrefix(p.Filename(), Module+"/schema/") || strings.HasPrefix(p.Filename(), "schema/")
 }
 
 // own reports whether a place is in hosts/, where every value of a fleet begins.
@@ -112,13 +147,14 @@ func (e *evaluation) own(p token.Pos) bool { return strings.HasPrefix(p.Filename
 func (e *evaluation) blame(m *mistake) token.Pos {
 	at := e.places.at(m.path...)
 	if m.exact && len(m.used) > 0 {
-		// The value's own place is on the label's line or below it.
+		// The value itself stands behind its label.
+		value := at
 		for _, p := range m.used {
-			if p.Filename() == at.Filename() && p.Line() == at.Line() {
-				return p
+			if p.Filename() == at.Filename() && p.Line() == at.Line() && p.Column() > at.Column() && (value == at || p.Column() < value.Column()) {
+				value = p
 			}
 		}
-		return at
+		return value
 	}
 	if at.IsValid() {
 		return at
@@ -131,21 +167,24 @@ func (e *evaluation) blame(m *mistake) token.Pos {
 
 // words says in the user's terms what CUE says in its own. The formats are
 // those of cuelang.org/go v0.17.1, internal/core/adt and compile.
-func (e *evaluation) words(pkg cue.Value, m *mistake, format string, args []any, err errors.Error) (code finding.Code, what, hint string) {
+func (e *evaluation) words(pkg cue.Value, m *mistake, format string, args []any) (code finding.Code, what, hint string) {
 	name := "the value"
 	if len(m.path) > 0 {
 		name = m.path[len(m.path)-1]
 	}
-	said := err.Error()
+	said := fmt.Sprintf(format, args...)
 	switch {
 	case format == "field not allowed":
-		known := e.fieldsAround(pkg, m.path)
-		return finding.UnknownField, fmt.Sprintf("%s has no field %q", subject(m.path[:len(m.path)-1]), name), finding.DidYouMean(name, known, "its fields are "+strings.Join(known, ", "))
+		m.tells = 3
+		return e.unknownField(pkg, m.path)
 	case strings.HasPrefix(format, "field is required but not present"):
 		return finding.Required, fmt.Sprintf("%s needs %s", subject(m.path[:len(m.path)-1]), name), ""
+	case strings.HasPrefix(format, "required field missing"):
+		m.vague = true
+		return finding.Required, fmt.Sprintf("%s is missing", name), ""
 	case strings.HasPrefix(format, "undefined field"):
 		m.exact = true
-		return e.undefined(m, args, said)
+		return e.undefined(m, args)
 	case strings.HasPrefix(format, "reference %q not found"):
 		return finding.Reference, fmt.Sprintf("there is nothing named %v here", args[0]), ""
 	case strings.HasPrefix(format, "imported and not used"):
@@ -153,8 +192,11 @@ func (e *evaluation) words(pkg cue.Value, m *mistake, format string, args []any,
 	case strings.HasPrefix(format, "conflicting values"):
 		return e.conflict(m, name, args)
 	case strings.HasPrefix(format, "invalid value %"), strings.Contains(format, "out of bound"):
+		m.tells = 3
 		return finding.Value, outOfBound(name, said), ""
 	case strings.Contains(said, "errors in empty disjunction"):
+		m.vague = !m.exact
+		m.tells = -1
 		return finding.Value, fmt.Sprintf("%s cannot be what it is set to", name), ""
 	case strings.Contains(format, "incomplete"), strings.Contains(format, "non-concrete"), strings.Contains(said, "incomplete value"):
 		m.vague = true
@@ -165,7 +207,14 @@ func (e *evaluation) words(pkg cue.Value, m *mistake, format string, args []any,
 	return finding.Value, name + ": " + said, ""
 }
 
-func (e *evaluation) undefined(m *mistake, args []any, said string) (finding.Code, string, string) {
+func (e *evaluation) unknownField(pkg cue.Value, path []string) (finding.Code, string, string) {
+	around, name := path[:len(path)-1], path[len(path)-1]
+	known := e.fieldsAround(pkg, path)
+	return finding.UnknownField, fmt.Sprintf("%s has no field %q", subject(around), name),
+		finding.DidYouMean(name, known, "its fields are "+strings.Join(known, ", "))
+}
+
+func (e *evaluation) undefined(m *mistake, args []any) (finding.Code, string, string) {
 	field := strings.Trim(fmt.Sprint(args[len(args)-1]), `"`)
 	if slices.Contains(e.hostNames(), field) && e.host != field {
 		return finding.OtherHost, fmt.Sprintf("%s refers to the host %s", subject(m.path), field),
@@ -177,6 +226,7 @@ func (e *evaluation) undefined(m *mistake, args []any, said string) (finding.Cod
 func (e *evaluation) conflict(m *mistake, name string, args []any) (finding.Code, string, string) {
 	a, b := fmt.Sprint(args[0]), fmt.Sprint(args[1])
 	if len(args) >= 4 { // mismatched types a and b
+		m.tells = 2
 		return finding.Value, fmt.Sprintf("%s is %v, where %v is wanted", name, args[2], args[3]), ""
 	}
 	return finding.Fixed, fmt.Sprintf("%s is both %s and %s", name, a, b), "one of the two is fixed by the service: only a value with a default can be replaced"
@@ -203,23 +253,19 @@ var patterns = map[string]string{
 	`=~"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$"`:                            "a secret's name: letters, digits, hyphens and underscores",
 	`=~"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"`: "a domain such as notes.example.org",
 	`=~"^/"`:                               "an absolute path",
+	`>0`:                                   "more than 0",
 	`<65536`:                               "a port from 1 to 65535",
 	`=~"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"`: "a span of time such as 90s or 1h30m",
 	`=~"^[0-9]+[KMGT]?$"`:                  "an amount of memory such as 512M or 2G",
 	`=~"^[0-9]+:[0-9]+$"`:                  "a numeric owner and group such as 999:999",
 	`=~"^0[0-7]{3}$"`:                      "a file mode of four octal digits such as 0640",
-	`=~"^age1[0-9a-z]+$"`:                  "an age recipient (age1…)",
 	`=~"^[A-Za-z0-9][A-Za-z0-9._-]*$"`:     "a data line such as postgres-17",
 	`=~"^[A-Z][A-Z0-9]*$"`:                 "a signal such as HUP",
 }
 
 // fieldsAround are the names that stand, or may stand, beside the last one of a path.
 func (e *evaluation) fieldsAround(pkg cue.Value, path []string) (names []string) {
-	var sels []cue.Selector
-	for _, p := range path[:len(path)-1] {
-		sels = append(sels, cue.Str(p))
-	}
-	iter, err := pkg.LookupPath(cue.MakePath(sels...)).Fields(cue.Optional(true))
+	iter, err := pkg.LookupPath(selectors(path[:len(path)-1])).Fields(cue.Optional(true))
 	if err != nil {
 		return nil
 	}

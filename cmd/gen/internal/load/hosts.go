@@ -131,8 +131,12 @@ hosts: [Name=string]: gen_schema.#Host & {name: Name, #fleet: fleet}
 
 // instance is the package in hosts/ as the named host sees it: files that
 // declare only other hosts are left out, and so are other hosts' declarations
-// in the rest. Files are parsed anew because CUE writes to their syntax trees.
-func (r *repository) instance(host string) (*build.Instance, []*finding.Finding) {
+// in the rest, and fields at the paths in without. Files are parsed anew because
+// CUE writes to their syntax trees; one instance is made at a time because it
+// also writes to imports, which all share.
+func (r *repository) instance(host string, without map[string]bool) (*build.Instance, []*finding.Finding) {
+	r.building.Lock()
+	defer r.building.Unlock()
 	before := len(r.findings)
 	inst := r.context.NewInstance("hosts", r.load)
 	inst.PkgName, inst.Module = r.pkg, r.module
@@ -144,7 +148,10 @@ func (r *repository) instance(host string) (*build.Instance, []*finding.Finding)
 		if err != nil {
 			panic("load: " + s.name + " parsed before: " + err.Error())
 		}
-		cut(f, host)
+		cut(f, func(path string) bool {
+			other, isHost := strings.CutPrefix(path, "hosts"+sep)
+			return isHost && !strings.Contains(other, sep) && other != host || without[path]
+		})
 		if err := inst.AddSyntax(f); err != nil {
 			r.findings = append(r.findings, plain(err)...)
 		}
@@ -167,25 +174,43 @@ func (r *repository) instance(host string) (*build.Instance, []*finding.Finding)
 	return inst, nil
 }
 
-// cut removes all hosts but one from a file, and imports that only they used.
-func cut(f *ast.File, host string) {
+// cut removes the fields at some paths from a file, and imports that only they used.
+func cut(f *ast.File, gone func(path string) bool) {
 	removed := false
-	for _, d := range f.Decls {
-		field, ok := d.(*ast.Field)
-		if !ok || label(field) != "hosts" {
-			continue
-		}
-		if lit, ok := unalias(field.Value).(*ast.StructLit); ok {
-			kept := slices.DeleteFunc(lit.Elts, func(e ast.Decl) bool {
-				h, ok := e.(*ast.Field)
-				return ok && label(h) != "" && label(h) != host
-			})
-			removed = removed || len(kept) < len(lit.Elts)
-			lit.Elts = kept
-		}
-	}
+	f.Decls = cutFields(f.Decls, "", func(path string) bool {
+		g := gone(path)
+		removed = removed || g
+		return g
+	})
 	if removed {
 		dropUnusedImports(f)
+	}
+}
+
+func cutFields(decls []ast.Decl, path string, gone func(string) bool) []ast.Decl {
+	return slices.DeleteFunc(decls, func(d ast.Decl) bool {
+		field, ok := d.(*ast.Field)
+		if !ok || label(field) == "" {
+			return false
+		}
+		at := label(field)
+		if path != "" {
+			at = path + sep + at
+		}
+		cutBelow(field.Value, at, gone)
+		return gone(at)
+	})
+}
+
+func cutBelow(x ast.Expr, path string, gone func(string) bool) {
+	switch x := unalias(x).(type) {
+	case *ast.StructLit:
+		x.Elts = cutFields(x.Elts, path, gone)
+	case *ast.BinaryExpr:
+		cutBelow(x.X, path, gone)
+		cutBelow(x.Y, path, gone)
+	case *ast.ParenExpr:
+		cutBelow(x.X, path, gone)
 	}
 }
 

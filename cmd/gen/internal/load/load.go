@@ -46,18 +46,18 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, name := range jobs {
-		inst, wrong := r.instance(name) // serial: building an instance writes to shared imports
-		if inst == nil {
-			found[i] = wrong
-			continue
-		}
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			e := &evaluation{repository: r, host: name}
-			pkg := cuecontext.New().BuildInstance(inst)
-			if wrong := e.validate(pkg); wrong != nil {
+			inst, wrong := r.instance(name, nil)
+			if wrong != nil {
 				found[i] = wrong
+				return
+			}
+			pkg := cuecontext.New().BuildInstance(inst)
+			if pkg.Validate(cue.All(), cue.Concrete(true)) != nil {
+				found[i] = e.diagnose(pkg)
 				return
 			}
 			if name == "" {
@@ -66,7 +66,6 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 				hosts[i] = new(fleet.Host)
 				e.decode(pkg.LookupPath(cue.MakePath(cue.Str("hosts"), cue.Str(name))), hosts[i], []string{"hosts", name})
 			}
-			found[i] = e.findings
 		})
 	}
 	wg.Wait()
@@ -83,8 +82,7 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 // An evaluation is one host (or, with no name, what the hosts share) in a context of its own.
 type evaluation struct {
 	*repository
-	host     string
-	findings []*finding.Finding
+	host string
 }
 
 func (r *repository) find(code finding.Code, pos token.Pos, format string, args ...any) *finding.Finding {

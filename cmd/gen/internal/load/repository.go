@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
@@ -37,6 +38,7 @@ type repository struct {
 	files    []source // hosts/*.cue, sorted by name
 	places   places
 	context  *build.Context
+	building sync.Mutex
 	findings []*finding.Finding
 }
 
@@ -146,8 +148,14 @@ func (r *repository) parse(name string, text []byte, err error) *ast.File {
 		return nil
 	}
 	f, err := parseFile(name, text)
+	lines := map[int]bool{}
 	for _, e := range cueerrors.Errors(err) {
-		r.find(finding.Syntax, e.Position(), "%s", e.Error())
+		// What follows on the line, and a missing end, follow from the first.
+		at := e.Position()
+		if !lines[at.Line()] && (len(lines) == 0 || !strings.Contains(e.Error(), "EOF")) {
+			r.find(finding.Syntax, at, "%s", e.Error())
+		}
+		lines[at.Line()] = true
 	}
 	if err != nil {
 		return nil

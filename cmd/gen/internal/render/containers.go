@@ -21,7 +21,7 @@ import (
 func containers(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 	for _, s := range h.Services {
 		for _, c := range s.V.Containers {
-			q := quadlet{h, s.V, s.Name, c.V, c.Name}
+			q := quadlet{h, s.V, c.V, c.Name}
 			files = append(files, &tree.File{
 				Path: UnitPath(ContainerName(s.Name, c.Name) + ".container"), Mode: "0644", Owner: "0:0",
 				Unit: q.unit(), Pos: c.V.Pos,
@@ -50,15 +50,14 @@ func file(at string, f fleet.Entry[*fleet.File], definition string) *tree.File {
 
 // A quadlet is one container on its way to a unit.
 type quadlet struct {
-	host        *fleet.Host
-	service     *fleet.Service
-	serviceName string
-	container   *fleet.Container
-	name        string
+	host      *fleet.Host
+	service   *fleet.Service
+	container *fleet.Container
+	name      string
 }
 
 func (q quadlet) definition() string {
-	return "services." + q.serviceName + ".containers." + q.name
+	return "services." + q.service.Name.V + ".containers." + q.name
 }
 
 func (q quadlet) unit() *unit.File {
@@ -86,7 +85,7 @@ func (q quadlet) dependencies(s *unit.Section) {
 		s.Add("After", name, pos)
 	}
 	for _, n := range c.Needs {
-		after(ContainerUnit(q.serviceName, n.Name), n.Pos)
+		after(ContainerUnit(q.service.Name.V, n.Name), n.Pos)
 	}
 	if len(c.Volumes) > 0 {
 		after(tmpfilesUnit, c.Volumes[0].Pos)
@@ -100,7 +99,7 @@ func (q quadlet) dependencies(s *unit.Section) {
 
 func (q quadlet) identity(s *unit.Section) {
 	c := q.container
-	s.Add("ContainerName", ContainerName(q.serviceName, q.name), c.Pos)
+	s.Add("ContainerName", ContainerName(q.service.Name.V, q.name), c.Pos)
 	s.Add("Image", unit.Literal(c.Image.V), c.Image.Pos)
 	if len(c.Entrypoint) > 0 {
 		s.Add("Entrypoint", unit.Literal(jsonWords(c.Entrypoint)), c.Entrypoint[0].Pos)
@@ -128,7 +127,7 @@ func (q quadlet) environment(s *unit.Section) {
 		s.Add("Environment", unit.Word(e.Name+"="+e.V.V), e.V.Pos)
 	}
 	for _, e := range q.container.Secrets {
-		use := PodmanSecret(q.serviceName, e.Name)
+		use := PodmanSecret(q.service.Name.V, e.Name)
 		if e.V.Env.Set {
 			use += ",type=env,target=" + e.V.Env.V
 		} else {
@@ -142,15 +141,15 @@ func (q quadlet) environment(s *unit.Section) {
 func (q quadlet) mounts(s *unit.Section) {
 	c := q.container
 	for _, v := range c.Volumes {
-		s.Add("Volume", VolumeDir(q.serviceName, v.Name)+":"+v.V.V, v.Pos)
+		s.Add("Volume", VolumeDir(q.service.Name.V, v.Name)+":"+v.V.V, v.Pos)
 	}
 	dirs := mountDirs(c)
 	for _, d := range slices.Sorted(maps.Keys(dirs)) {
-		s.Add("Volume", FilePath(q.serviceName, q.name, d)+":"+d+":ro", q.posBelow(d))
+		s.Add("Volume", FilePath(q.service.Name.V, q.name, d)+":"+d+":ro", q.posBelow(d))
 	}
 	for _, f := range c.Files {
 		if !dirs[path.Dir(f.Name)] {
-			s.Add("Volume", FilePath(q.serviceName, q.name, f.Name)+":"+f.Name+":ro", f.Pos)
+			s.Add("Volume", FilePath(q.service.Name.V, q.name, f.Name)+":"+f.Name+":ro", f.Pos)
 		}
 	}
 	for _, m := range c.Mounts {
@@ -192,7 +191,7 @@ func (q quadlet) network(s *unit.Section) {
 		s.Add("Network", "host", c.HostNetwork.Pos)
 		return
 	}
-	own := q.serviceName + ".network:alias=" + q.name
+	own := q.service.Name.V + ".network:alias=" + q.name
 	if c.Address.Set {
 		own += ",ip=" + c.Address.V
 	}
@@ -200,7 +199,7 @@ func (q quadlet) network(s *unit.Section) {
 		own += ",ip=" + c.Address6.V
 	}
 	s.Add("Network", own, c.Pos)
-	if proxy, _, _, ok := Proxy(q.host); ok && len(c.Routes) > 0 && proxy != q.serviceName {
+	if proxy, _, _, ok := Proxy(q.host); ok && len(c.Routes) > 0 && proxy != q.service.Name.V {
 		s.Add("Network", proxy+".network", c.Routes[0].Pos)
 	}
 	for _, p := range c.Ports {
@@ -259,7 +258,7 @@ func (q quadlet) running(s *unit.Section) {
 	}
 	s.Add("TasksMax", strconv.Itoa(c.Tasks.V), c.Tasks.Pos)
 	if r := c.Reload; r != nil {
-		name := ContainerName(q.serviceName, q.name)
+		name := ContainerName(q.service.Name.V, q.name)
 		if r.Signal.Set {
 			s.Add("ExecReload", "/usr/bin/podman kill --signal "+r.Signal.V+" "+name, r.Signal.Pos)
 		} else {

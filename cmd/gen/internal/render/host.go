@@ -148,26 +148,3 @@ func lines(h *fleet.Host) (out []tree.Line) {
 	}
 	return out
 }
-
-// dns are the address records that the fleet's public names need, in the
-// syntax of a zone file (RFC 1035).
-func dns(f *fleet.Fleet) *tree.File {
-	var b strings.Builder
-	fmt.Fprintf(&b, "; %s\n", madeBy("the routes of all hosts"))
-	var records []string
-	for _, h := range f.Hosts {
-		for _, s := range h.Services {
-			for _, c := range s.V.Containers {
-				for _, r := range c.V.Routes {
-					records = append(records, fmt.Sprintf("%s. IN A %s\n", r.V.Host.V, h.Address.V))
-					if h.Address6.Set {
-						records = append(records, fmt.Sprintf("%s. IN AAAA %s\n", r.V.Host.V, h.Address6.V))
-					}
-				}
-			}
-		}
-	}
-	slices.Sort(records)
-	b.WriteString(strings.Join(slices.Compact(records), ""))
-	return &tree.File{Path: "/dns.zone", Mode: "0644", Owner: "0:0", Body: []byte(b.String())}
-}

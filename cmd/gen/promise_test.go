@@ -1,0 +1,311 @@
+package main
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gen.example/cmd/gen/internal/bundle"
+	"gen.example/cmd/gen/internal/check"
+	"gen.example/cmd/gen/internal/doc"
+	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/load"
+	"gen.example/cmd/gen/internal/render"
+)
+
+// TestMain lets tests run this binary as gen itself, in an environment of their choice.
+func TestMain(m *testing.M) {
+	if os.Getenv("GEN_TEST_AS_GEN") != "" {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// TestPure: nothing between the loader and the disk can see more than its input.
+func TestPure(t *testing.T) {
+	worldly := []string{"os", "os/exec", "time", "net", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "syscall", "runtime"}
+	effects := []string{"load/", "bundle/disk.go"}
+	files, err := filepath.Glob("internal/*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		name := strings.TrimPrefix(filepath.ToSlash(file), "internal/")
+		if strings.HasSuffix(name, "_test.go") || slices.ContainsFunc(effects, func(e string) bool { return strings.HasPrefix(name, e) }) {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			// A span of time and the spelling of numbers are not the clock.
+			if slices.Contains(worldly, path) && name != "podman/values.go" {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+}
+
+// TestDeterministic: the same repository gives the same bytes and modes in
+// another directory, locale, time zone, umask and number of processors.
+func TestDeterministic(t *testing.T) {
+	moved := filepath.Join(t.TempDir(), "some where else", "ä")
+	if err := os.CopyFS(moved, os.DirFS(cases+"/everything")); err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]string
+	for i, how := range []struct{ dir, umask, env string }{
+		{cases + "/everything", "022", "LANG=C TZ=UTC GOMAXPROCS=1"},
+		{moved, "077", "LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8 TZ=Asia/Kathmandu GOMAXPROCS=8"},
+		{moved, "000", "LANG=de_DE HOME=/nonexistent GOMAXPROCS=3 CUE_EXPERIMENT= CUE_REGISTRY=none"},
+	} {
+		out := filepath.Join(t.TempDir(), "out")
+		c := exec.Command("sh", "-c", `umask "$1"; shift; exec env -i GEN_TEST_AS_GEN=1 "$@"`, "sh", how.umask)
+		c.Args = append(c.Args, strings.Fields(how.env)...)
+		c.Args = append(c.Args, executable(t), "-C", how.dir, "-o", out)
+		if said, err := c.CombinedOutput(); err != nil || len(said) > 0 {
+			t.Fatalf("%v: %v %s", how, err, said)
+		}
+		got := readTree(t, out)
+		for _, p := range slices.Sorted(maps.Keys(got)) {
+			info, err := os.Stat(filepath.Join(out, p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[p] += fmt.Sprint(info.Mode())
+			if dir, err := os.Stat(filepath.Join(out, filepath.Dir(p))); err != nil || dir.Mode().Perm() != 0o755 {
+				t.Errorf("%s: the directory has mode %v", p, dir.Mode())
+			}
+		}
+		if i == 0 {
+			want = got
+		} else if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v writes (+) other than a plain run (-):\n%s", how, diff)
+		}
+	}
+}
+
+func executable(t *testing.T) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+// TestOutIsOwned: a run with -host touches that host's directory
+// alone, an unchanged run touches nothing, and what is not gen's stays.
+func TestOutIsOwned(t *testing.T) {
+	out := t.TempDir()
+	write(t, filepath.Join(out, "notes.txt"), "mine")
+	mustGen(t, "-C", repository, "-o", out)
+	before := stats(t, out)
+	mustGen(t, "-C", repository, "-o", out)
+	if diff := cmp.Diff(before, stats(t, out)); diff != "" {
+		t.Errorf("an unchanged run touched files:\n%s", diff)
+	}
+
+	write(t, filepath.Join(out, "vps1/rootfs/etc/left-over"), "old")
+	write(t, filepath.Join(out, "vps1/.keep"), "dot")
+	write(t, filepath.Join(out, "vps2/rootfs/etc/left-over"), "old")
+	write(t, filepath.Join(out, "vps1/UNITS"), "damaged")
+	write(t, filepath.Join(out, "vps9/HOST"), "vps9\n")
+	write(t, filepath.Join(out, "vps9/UNITS"), "")
+	write(t, filepath.Join(out, "other/HOST"), "not other\n")
+	mustGen(t, "-C", repository, "-host", "vps1", "-o", out)
+	for p, want := range map[string]bool{
+		"notes.txt": true, "vps1/.keep": true, "vps1/rootfs/etc/left-over": false, "vps2/rootfs/etc/left-over": true,
+		"vps9/UNITS": true, "other/HOST": true,
+	} {
+		if _, err := os.Stat(filepath.Join(out, p)); (err == nil) != want {
+			t.Errorf("after -host vps1, %s is there: %v", p, err == nil)
+		}
+	}
+	if said, code := gen(t, "-C", repository, "-o", out); code != ok || !strings.Contains(said, "removed") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+	if _, err := os.Stat(filepath.Join(out, "vps9")); err == nil {
+		t.Error("the directory of a host that is gone is still there")
+	}
+	if got := readTree(t, filepath.Join(out, "vps1"))["UNITS"]; got == "damaged" {
+		t.Error("a damaged file was not repaired")
+	}
+
+	write(t, filepath.Join(out, "taken/vps1/letter.txt"), "dear")
+	said, code := gen(t, "-C", repository, "-host", "vps1", "-o", filepath.Join(out, "taken"))
+	if code != misused || len(readTree(t, filepath.Join(out, "taken"))) != 1 {
+		t.Errorf("exit %d for a directory that is not gen's: %s", code, said)
+	}
+}
+
+func write(t *testing.T, path, body string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(body), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustGen(t *testing.T, args ...string) {
+	t.Helper()
+	if said, code := gen(t, args...); code != ok {
+		t.Fatalf("gen %v: exit %d: %s", args, code, said)
+	}
+}
+
+// stats are the identity and time of every file.
+func stats(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for p := range readTree(t, dir) {
+		info, err := os.Lstat(filepath.Join(dir, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[p] = fmt.Sprint(info.ModTime().UnixNano(), info.Sys())
+	}
+	return out
+}
+
+// TestEveryFieldHasAReader changes each field of a fleet that uses all of them,
+// one at a time: what gen writes, or what it finds, must change with it.
+func TestEveryFieldHasAReader(t *testing.T) {
+	f, fs := load.Fleet(os.DirFS(cases + "/everything"))
+	if len(fs) > 0 || len(f.Hosts) != 1 {
+		t.Fatal(fs)
+	}
+	base := outcome(f)
+	read := map[string]bool{} // by type and field: whether any change of it had an effect
+	walk(reflect.ValueOf(f).Elem(), func(field string, change func() (undo func())) {
+		undo := change()
+		read[field] = outcome(f) != base || read[field]
+		undo()
+	})
+	if outcome(f) != base {
+		t.Fatal("the walk did not undo its changes")
+	}
+	for _, field := range slices.Sorted(maps.Keys(read)) {
+		if !read[field] {
+			t.Errorf("nothing reads %s", field)
+		}
+	}
+	if len(read) < 90 {
+		t.Errorf("only %d fields were seen; golden/cases/everything must use all of them", len(read))
+	}
+}
+
+// outcome is all that gen writes for a fleet, or all that it finds; and what it
+// says of the fleet without its secrets.
+func outcome(f *fleet.Fleet) string {
+	bare := *f
+	bare.Ciphertexts = nil
+	return compiled(f) + compiled(&bare)
+}
+
+func compiled(f *fleet.Fleet) (out string) {
+	defer func() {
+		if p := recover(); p != nil {
+			out = fmt.Sprint("panic: ", p)
+		}
+	}()
+	fs := check.Fleet(f)
+	for _, finding := range fs {
+		out += finding.Error() + finding.Hint + "\n"
+	}
+	if len(fs) > 0 {
+		return out
+	}
+	bundles := []bundle.Bundle{bundle.Fleet(render.Fleet(f))}
+	for _, h := range f.Hosts {
+		tr := render.Host(f, h)
+		for _, finding := range tr.Close() {
+			out += finding.Error() + "\n"
+		}
+		bundles = append(bundles, bundle.Host(tr))
+	}
+	for _, b := range bundles {
+		out += string(b["SHA256SUMS"].Body)
+	}
+	return out
+}
+
+// walk visits every field below v that holds a value of the user's.
+func walk(v reflect.Value, visit func(field string, change func() (undo func()))) {
+	t := v.Type()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := t.String() + "." + f.Name
+		if f.Type == reflect.TypeFor[[]*fleet.Host]() {
+			for j := range v.Field(i).Len() {
+				walk(v.Field(i).Index(j).Elem(), visit)
+			}
+		}
+		if f.Tag.Get("cue") == "-" || f.Name == "Pos" {
+			continue
+		}
+		walkValue(name, v.Field(i), visit)
+	}
+}
+
+func walkValue(name string, v reflect.Value, visit func(string, func() func())) {
+	change := func(to reflect.Value) func() func() {
+		return func() func() {
+			old := reflect.New(v.Type()).Elem()
+			old.Set(v)
+			v.Set(to)
+			return func() { v.Set(old) }
+		}
+	}
+	switch x := v.Interface().(type) {
+	case fleet.Val[string]:
+		visit(name, change(reflect.ValueOf(fleet.Val[string]{V: x.V + "1", Set: true, Pos: x.Pos})))
+		visit(name, change(reflect.ValueOf(fleet.Val[string]{})))
+	case fleet.Val[int]:
+		visit(name, change(reflect.ValueOf(fleet.Val[int]{V: x.V + 1, Set: true, Pos: x.Pos})))
+	case fleet.Val[bool]:
+		visit(name, change(reflect.ValueOf(fleet.Val[bool]{V: !x.V, Set: true, Pos: x.Pos})))
+	case fleet.Val[fleet.Seconds]:
+		visit(name, change(reflect.ValueOf(fleet.Val[fleet.Seconds]{V: x.V + 1, Set: true, Pos: x.Pos})))
+	case *doc.Node:
+		visit(name, change(reflect.ValueOf(doc.Strs("changed"))))
+	default:
+		walkComposite(name, v, change, visit)
+	}
+}
+
+func walkComposite(name string, v reflect.Value, change func(reflect.Value) func() func(), visit func(string, func() func())) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		visit(name, change(reflect.Zero(v.Type())))
+		if !v.IsNil() {
+			walk(v.Elem(), visit)
+		}
+	case reflect.Struct:
+		walk(v, visit)
+	case reflect.Slice:
+		visit(name, change(reflect.Zero(v.Type())))
+		for i := range v.Len() {
+			e := v.Index(i)
+			if e.Kind() == reflect.Struct && strings.HasPrefix(e.Type().Name(), "Entry[") {
+				e = e.FieldByName("V") // a name alone is seen in its map
+			}
+			walkValue(name, e, visit)
+		}
+	}
+}
