@@ -119,13 +119,23 @@ func (k *containerChecker) environment() {
 		if !variable.MatchString(e.Name) {
 			k.find(finding.BadText, k.at(e.Pos), "%s: %q is no environment variable", k.what, e.Name)
 		}
-		k.noNUL(e.V.V, k.what+": the variable "+e.Name, k.at(e.V.Pos, e.Pos))
+		k.word(e.V.V, k.what+": the variable "+e.Name, k.at(e.V.Pos, e.Pos))
+		if strings.Contains(e.V.V, "\r\n") {
+			k.find(finding.BadText, k.at(e.V.Pos, e.Pos), "%s: the variable %s holds a carriage return before a newline, which podman drops", k.what, e.Name).
+				Hintf("give the program a file instead")
+		}
 	}
 }
 
 func (k *containerChecker) command() {
 	for _, w := range slices.Concat(k.container.Entrypoint, k.container.Command, k.container.Health.Command) {
-		k.noNUL(w.V, k.what+": its command", k.at(w.Pos))
+		k.word(w.V, k.what+": its command", k.at(w.Pos))
+	}
+	for _, w := range k.container.Command {
+		if w.V == "" {
+			k.find(finding.BadText, k.at(w.Pos), "%s: an empty word in its command ends it there", k.what).
+				Hintf("podman drops it and all after it; say [\"sh\", \"-c\", …] if the program needs one")
+		}
 	}
 }
 

@@ -26,10 +26,11 @@ func (c *hostChecker) line(s, what string, at []token.Pos) bool {
 	return false
 }
 
-// noNUL refuses the one character that no program can be given.
-func (c *hostChecker) noNUL(s, what string, at []token.Pos) {
-	if strings.Contains(s, "\x00") {
-		c.find(finding.BadText, at, "%s holds a zero byte, which no program can be given", what)
+// word refuses what cannot reach a program: a zero byte, and U+0080, which
+// podman hands to systemd as a byte that is no text.
+func (c *hostChecker) word(s, what string, at []token.Pos) {
+	if strings.ContainsAny(s, "\x00\u0080") {
+		c.find(finding.BadText, at, "%s holds a control character that no program can be given", what)
 	}
 }
 

@@ -167,7 +167,6 @@ type Health struct {
 	Interval Val[Seconds]
 	Timeout  Val[Seconds]
 	Retries  Val[int]
-	Grace    Val[Seconds]
 
 	Pos token.Pos `cue:"-"`
 }

@@ -228,15 +228,24 @@ func (q quadlet) addresses(audience string) []string {
 	return []string{four.V, "[" + six.V + "]"}
 }
 
+// startupInterval is the time between two questions until the first right
+// answer: what waits for the unit waits no longer than that in vain.
+const startupInterval = "1s"
+
 // health is a JSON array: podman 5.0 to 5.8.1 eat a quote at the end of a value.
+// The start-up command is the same one. Until it succeeds, wrong answers do not
+// count, so that only TimeoutStartSec= bounds an upgrade of the data.
 func (q quadlet) health(s *unit.Section) {
 	c, h := q.container, q.container.Health
 	if len(h.Command) > 0 {
-		s.Add("HealthCmd", unit.Literal(jsonWords(h.Command)), h.Command[0].Pos)
+		command := unit.Literal(jsonWords(h.Command))
+		s.Add("HealthCmd", command, h.Command[0].Pos)
 		s.Add("HealthInterval", span(h.Interval.V), h.Interval.Pos)
 		s.Add("HealthTimeout", span(h.Timeout.V), h.Timeout.Pos)
 		s.Add("HealthRetries", strconv.Itoa(h.Retries.V), h.Retries.Pos)
-		s.Add("HealthStartPeriod", span(h.Grace.V), h.Grace.Pos)
+		s.Add("HealthStartupCmd", command, h.Command[0].Pos)
+		s.Add("HealthStartupInterval", startupInterval, h.Command[0].Pos)
+		s.Add("HealthStartupTimeout", span(h.Timeout.V), h.Timeout.Pos)
 		s.Add("Notify", "healthy", h.Command[0].Pos)
 	} else {
 		s.Add("HealthCmd", "none", h.None.Pos)

@@ -16,6 +16,7 @@ func routes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 	if !ok {
 		return nil
 	}
+	files = append(files, tlsOptions(FilePath(proxy, container, dir)+"/_tls.yml", h))
 	for _, s := range h.Services {
 		routers, services := doc.Obj(), doc.Obj()
 		for _, c := range s.V.Containers {
@@ -37,6 +38,15 @@ func routes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		})
 	}
 	return files
+}
+
+// tlsOptions hold for every route. The file also keeps the directory there on a
+// host without routes: one made anew would be invisible through the old mount.
+// Its name begins as no service's does.
+func tlsOptions(path string, h *fleet.Host) *tree.File {
+	d := doc.Obj("tls", doc.Obj("options", doc.Obj("default", doc.Obj("minVersion", doc.Str("VersionTLS12", h.Pos)))))
+	return &tree.File{Path: path, Mode: "0644", Owner: "0:0",
+		Body: d.YAML(madeBy("hosts." + h.Name.V)), Doc: d, On: "watch", Pos: h.Pos}
 }
 
 func router(name string, r *fleet.Route) *doc.Node {

@@ -3,6 +3,7 @@ package unit
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Literal keeps systemd from expanding specifiers and variables in a value:
@@ -40,10 +41,11 @@ func Word(s string) string {
 	return Literal(b.String())
 }
 
-// special are the characters that a word must be quoted for. A semicolon and a
-// hash alone would end a command or begin a comment.
+// special are the characters that a word must be quoted for. Blanks of any
+// script would be trimmed at the end of a line; a semicolon and a hash alone
+// would end a command or begin a comment.
 func special(r rune) bool {
-	return r <= ' ' || r == 0x7f || strings.ContainsRune(`"'\;#`, r)
+	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`"'\;#`, r)
 }
 
 // Words are several words of a command line.
