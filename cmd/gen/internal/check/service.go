@@ -132,9 +132,13 @@ func (k *containerChecker) command() {
 		k.word(w.V, k.what+": its command", k.at(w.Pos))
 	}
 	for _, w := range k.container.Command {
-		if w.V == "" {
+		switch w.V {
+		case "":
 			k.find(finding.BadText, k.at(w.Pos), "%s: an empty word in its command ends it there", k.what).
 				Hintf("podman drops it and all after it; say [\"sh\", \"-c\", …] if the program needs one")
+		case ";":
+			k.find(finding.BadText, k.at(w.Pos), "%s: a semicolon alone in its command begins another", k.what).
+				Hintf("podman hands it to systemd without quotes; say [\"sh\", \"-c\", …] if the program needs one")
 		}
 	}
 }

@@ -4,7 +4,8 @@ package finding
 type Code string
 
 // The hundreds say where a mistake is found: 1 reading CUE, 2 whether the fleet
-// fits together, 3 containers and units, 4 files and data, 5 secrets, 6 the finished tree.
+// fits together, 3 containers and units, 4 files and text, 5 secrets and data,
+// 6 the finished tree.
 const (
 	Syntax       Code = "GEN101"
 	Unreadable   Code = "GEN102"
@@ -20,27 +21,16 @@ const (
 	Fixed        Code = "GEN113"
 	Reference    Code = "GEN114"
 	OtherHost    Code = "GEN115"
-	NoSuchHost   Code = "GEN120"
-	NotAge       Code = "GEN501"
-)
 
-const (
-	TwoWriters   Code = "GEN601"
-	NoSuchUnit   Code = "GEN602"
-	NoSuchFile   Code = "GEN603"
-	NoSuchSecret Code = "GEN604"
-	UnitCycle    Code = "GEN605"
-)
+	Address    Code = "GEN201"
+	Overlap    Code = "GEN202"
+	PublicName Code = "GEN203"
+	Socket     Code = "GEN204"
+	NoIPv6     Code = "GEN205"
+	Proxy      Code = "GEN206"
+	HostName   Code = "GEN207"
+	System     Code = "GEN208"
 
-const (
-	Address         Code = "GEN201"
-	Overlap         Code = "GEN202"
-	PublicName      Code = "GEN203"
-	Socket          Code = "GEN204"
-	NoIPv6          Code = "GEN205"
-	Proxy           Code = "GEN206"
-	HostName        Code = "GEN207"
-	System          Code = "GEN208"
 	Image           Code = "GEN301"
 	ImageVolume     Code = "GEN302"
 	NoSuchVolume    Code = "GEN303"
@@ -52,11 +42,73 @@ const (
 	UnitKey         Code = "GEN311"
 	KeyTooNew       Code = "GEN312"
 	UnitValue       Code = "GEN313"
-	BadText         Code = "GEN401"
-	BadPath         Code = "GEN402"
-	Contents        Code = "GEN403"
-	DataLine        Code = "GEN404"
+
+	BadText  Code = "GEN401"
+	BadPath  Code = "GEN402"
+	Contents Code = "GEN403"
+	DataLine Code = "GEN404"
+
+	NotAge          Code = "GEN501"
 	SecretReference Code = "GEN502"
 	NoCiphertext    Code = "GEN503"
 	SecretName      Code = "GEN504"
+
+	TwoWriters   Code = "GEN601"
+	NoSuchUnit   Code = "GEN602"
+	NoSuchFile   Code = "GEN603"
+	NoSuchSecret Code = "GEN604"
+	UnitCycle    Code = "GEN605"
 )
+
+// Meanings says of every code what it stands for. cmd/gen/README.md shows it.
+var Meanings = []struct {
+	Code  Code
+	Means string
+}{
+	{Syntax, "A CUE file cannot be parsed, or an import in it cannot."},
+	{Unreadable, "A file cannot be read, is no UTF-8, or is larger than anybody writes."},
+	{Unsupported, "A file uses a feature of CUE that gen does not honour, and would otherwise mean something else to gen than to cue."},
+	{Import, "An import is served neither by gen nor by the repository's own module. There is no registry."},
+	{TopLevel, "The top level of hosts/ holds something other than fleet:, hosts: and names of its own (let, _ or #)."},
+	{HostNames, "A host's name is computed. Hosts are declared by literal names, so that each can be evaluated by itself."},
+	{NoHosts, "There is no fleet in the directory, or it has no hosts."},
+	{Package, "The files in hosts/ do not all begin with the same package clause."},
+	{UnknownField, "A field is in no definition: a misspelling, or something gen does not know."},
+	{Required, "A value that has no default is missing."},
+	{Value, "A value has the wrong type, is out of its range, or is not among those allowed."},
+	{Fixed, "Two places set a value to different things: a service fixes it, or two files disagree."},
+	{Reference, "A name in CUE leads to nothing, or an import is hidden or not used."},
+	{OtherHost, "A host's CUE refers to another host. Each is evaluated without the others; what belongs together over hosts is gen's to join."},
+	{Address, "An address or network is malformed, of the wrong family, or not where it must lie; or two hosts share one in the mesh."},
+	{Overlap, "Two networks of a host share addresses, so a packet could mean either."},
+	{PublicName, "Two services answer to the same public name."},
+	{Socket, "Two containers publish the same address, port and protocol."},
+	{NoIPv6, "A port would be announced by IPv6 and is not served on it, because its service's network has none."},
+	{Proxy, "A route has no proxy to go through, or there are two, or a container on the host's network has one."},
+	{HostName, "A host has a name that means something else in OUT."},
+	{System, "The operating system is unknown, or its podman cannot run what gen writes."},
+	{Image, "An image is not written with its registry and a tag that means the same tomorrow."},
+	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
+	{NoSuchVolume, "A container mounts a volume that its service does not declare."},
+	{NoSuchContainer, "A name of a container leads to none of the service's, or to itself."},
+	{Health, "A container does not say how to tell that it is ready, or not in a way podman can ask."},
+	{Mount, "Two things are mounted at one path of a container, or a directory would hide the image's own."},
+	{Reload, "A file is to be reloaded by a container that does not say how, or says it twice."},
+	{UnitName, "A unit's file has a name that neither systemd nor podman reads."},
+	{UnitKey, "A section or key that systemd or podman does not know. Podman drops the whole unit, systemd ignores the key."},
+	{KeyTooNew, "A key is newer than the podman of the host's operating system, which would drop the whole unit."},
+	{UnitValue, "A key has a value that makes no sense. Podman's generator passes it on, and the unit fails at its start."},
+	{BadText, "A text would break out of its line, or cannot be given to a program."},
+	{BadPath, "A path is not clean and absolute, holds characters with a meaning, or is outside what gen may write."},
+	{Contents, "A file has no contents, or more than one kind of them."},
+	{DataLine, "A data line is malformed or guards nothing."},
+	{NotAge, "A file in hosts/secrets is not encrypted."},
+	{SecretReference, "A container reads a secret that its service does not declare, or two in one place."},
+	{NoCiphertext, "A secret is declared, and hosts/secrets has no file for it."},
+	{SecretName, "A secret has a name that cannot be a file's."},
+	{TwoWriters, "Two parts of the fleet write the same path, or become the same unit."},
+	{NoSuchUnit, "A unit, or a file for one, names a unit that is not on the host."},
+	{NoSuchFile, "A unit mounts a file or directory that nothing makes."},
+	{NoSuchSecret, "A unit reads a podman secret that nothing delivers."},
+	{UnitCycle, "Units wait for each other. systemd would drop one of the orderings, and nobody chooses which."},
+}

@@ -21,7 +21,7 @@ func routes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		routers, services := doc.Obj(), doc.Obj()
 		for _, c := range s.V.Containers {
 			for _, r := range c.V.Routes {
-				name := s.Name + "-" + c.Name + "-" + r.Name
+				name := s.Name + "_" + c.Name + "_" + r.Name // no name holds an underscore
 				routers.Set(name, router(name, r.V))
 				url := fmt.Sprintf("http://%s:%d", ContainerName(s.Name, c.Name), r.V.Port.V)
 				services.Set(name, doc.Obj("loadBalancer", doc.Obj("servers",
