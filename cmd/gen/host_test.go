@@ -276,14 +276,21 @@ func TestRealHost(t *testing.T) {
 			fmt.Fprintf(&env, "%s: %s\n", name, cueString(s))
 		}
 		before := l.invocations("vps1")
-		l.push(l.edit("hosts/vps1.cue", "catalog.#HedgeDoc", "catalog.#HedgeDoc & {containers: app: env: {\n"+env.String()+"}}"), "vps1")
-		if diff := cmp.Diff([]string{"hedgedoc-app.service", "traefik-app.service"}, l.restarted("vps1", before)); diff != "" {
+		repo := l.edit("hosts/vps1.cue", "catalog.#HedgeDoc", "catalog.#HedgeDoc & {containers: app: env: {\n"+env.String()+"}}")
+		words := slices.DeleteFunc(slices.Clone(odd), func(s string) bool { return s == "" || s == ";" })
+		write(t, filepath.Join(repo, "hosts/odd.cue"), oddService(words))
+		l.push(repo, "vps1")
+		if diff := cmp.Diff([]string{"gen-tmpfiles.service", "hedgedoc-app.service", "odd-app.service", "odd-network.service", "traefik-app.service"}, l.restarted("vps1", before)); diff != "" {
 			t.Errorf("restarted otherwise (+) than meant (-):\n%s", diff)
 		}
 		got := l.request("notes.example.org", "203.0.113.10").Env
 		maps.DeleteFunc(got, func(k, _ string) bool { return !strings.HasPrefix(k, "CMD_ODD") })
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the program sees its environment otherwise (+) than meant (-):\n%s", diff)
+		}
+		args := strings.Split(strings.TrimSuffix(l.on("vps1", "cat", "/srv/odd/out/arguments"), "\x00"), "\x00")
+		if diff := cmp.Diff(words, args); diff != "" {
+			t.Errorf("the program sees its arguments otherwise (+) than meant (-):\n%s", diff)
 		}
 	})
 
@@ -411,6 +418,28 @@ func (l *lab) settle(host string) {
 		time.Sleep(time.Second)
 	}
 	l.Fatalf("%s does not finish booting: %s", host, l.on(host, "systemctl", "list-jobs"))
+}
+
+// oddService writes down the arguments it is given, and is ready when it has.
+func oddService(words []string) string {
+	var command strings.Builder
+	for _, w := range words {
+		command.WriteString(cueString(w) + ", ")
+	}
+	return `package hosts
+
+hosts: vps1: services: odd: {
+	containers: app: {
+		image: "quay.io/prometheus/node-exporter:v1"
+		user:  "65534:65534"
+		entrypoint: ["/bin/sh", "-c", "printf '%s\\0' \"$@\" >/out/part; mv /out/part /out/arguments; trap exit TERM; while :; do sleep 1; done", "sh"]
+		command: [` + command.String() + `]
+		volumes: out: "/out"
+		health: command: ["/bin/sh", "-c", "test -s /out/arguments"]
+	}
+	volumes: out: owner: "65534:65534"
+}
+`
 }
 
 // cueString spells a string in CUE.

@@ -22,6 +22,7 @@ import (
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/load"
 	"gen.example/cmd/gen/internal/render"
+	"gen.example/cmd/gen/internal/tree"
 )
 
 // TestMain lets tests run this binary as gen itself, in an environment of their choice.
@@ -307,5 +308,117 @@ func walkComposite(name string, v reflect.Value, change func(reflect.Value) func
 			}
 			walkValue(name, e, visit)
 		}
+	}
+}
+
+// TestMinimal changes one file or secret of a host at a time: the stamps of
+// exactly the units that read it change, and those of the right kind.
+func TestMinimal(t *testing.T) {
+	f, fs := load.Fleet(os.DirFS(cases + "/everything"))
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	own := func(unit string) string { return unit + " restart" }
+	want := map[string][]string{ // by path: the stamps that change with it
+		"/etc/containers/systemd/demo-agent.container":               {own("demo-agent.service")},
+		"/etc/containers/systemd/demo-app.container":                 {own("demo-app.service")},
+		"/etc/containers/systemd/demo-cache.container":               {own("demo-cache.service")},
+		"/etc/containers/systemd/demo.network":                       {own("demo-network.service")},
+		"/etc/containers/systemd/traefik-app.container":              {own("traefik-app.service")},
+		"/etc/containers/systemd/traefik.network":                    {own("traefik-network.service")},
+		"/etc/demo/owned.json":                                       nil, // nobody says to read it
+		"/etc/motd":                                                  nil,
+		"/etc/ssh/sshd_config.d/50-own.conf":                         {"ssh.service reload"},
+		"/etc/sysctl.d/50-gen.conf":                                  {own("gen-sysctl.service")},
+		"/etc/systemd/system/demo-sweep.service":                     {own("demo-sweep.service")},
+		"/etc/systemd/system/gen-sysctl.service":                     {own("gen-sysctl.service")},
+		"/etc/systemd/system/gen-tmpfiles.service":                   {own("gen-tmpfiles.service")},
+		"/etc/systemd/system/ssh.service.d/10-own.conf":              {own("ssh.service")},
+		"/etc/systemd/system/timers.target.d/50-gen-trim.timer.conf": nil,
+		"/etc/systemd/system/trim.service":                           {own("trim.service")},
+		"/etc/systemd/system/trim.timer":                             {own("trim.timer")},
+		"/etc/tmpfiles.d/gen-demo.conf":                              {own("gen-tmpfiles.service")},
+		"/etc/tmpfiles.d/gen-traefik.conf":                           {own("gen-tmpfiles.service")},
+		"/srv/demo/readme.txt":                                       nil,
+		"/usr/local/etc/demo/app/etc/demo/live/rules.json":           {"demo-app.service reload"},
+		"/usr/local/etc/demo/app/etc/demo/main.yaml":                 {own("demo-app.service")},
+		"/usr/local/etc/demo/app/etc/demo/seen/list.txt":             nil, // watched
+		"/usr/local/etc/demo/cache/etc/redis/live/redis.conf":        {"demo-cache.service reload"},
+		"/usr/local/etc/traefik/app/etc/traefik/routes/_tls.yml":     nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/routes/demo.yml":     nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/traefik.yml":         {own("traefik-app.service")},
+		"/usr/local/share/demo.yaml":                                 nil, // watched
+		"staging.demo.key":                                           {own("demo-app.service")},
+		"staging.demo.word":                                          {own("demo-app.service")},
+		"staging.one.token":                                          {own("trim.timer")},
+	}
+	tr := render.Host(f, f.Hosts[0])
+	base := stampsOf(tr)
+	seen := map[string]bool{}
+	compare := func(path string) {
+		t.Helper()
+		seen[path] = true
+		var changed []string
+		for stamp, value := range stampsOf(tr) {
+			if base[stamp] != value {
+				changed = append(changed, stamp)
+			}
+		}
+		slices.Sort(changed)
+		if !slices.Equal(changed, want[path]) {
+			t.Errorf("a change of %s changes the stamps %v, want %v", path, changed, want[path])
+		}
+	}
+	for _, file := range tr.Files {
+		if file.Unit != nil {
+			comment := file.Unit.Comment
+			file.Unit.Comment += " changed"
+			compare(file.Path)
+			file.Unit.Comment = comment
+		} else {
+			body := file.Body
+			file.Body = append(slices.Clone(body), "changed"...)
+			compare(file.Path)
+			file.Body = body
+		}
+	}
+	for _, secret := range tr.Secrets {
+		payload := secret.Payload
+		secret.Payload += "changed"
+		compare(secret.Name)
+		secret.Payload = payload
+	}
+	for path := range want {
+		if !seen[path] {
+			t.Errorf("there is no %s", path)
+		}
+	}
+}
+
+func stampsOf(tr *tree.Tree) map[string]string {
+	out := map[string]string{}
+	for _, u := range tr.Units() {
+		out[u.Name+" restart"], out[u.Name+" reload"] = u.Restart, u.Reload
+	}
+	return out
+}
+
+// TestReadme: what the README shows on the left is the host that it shows on the right.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := os.ReadFile(filepath.Join(repository, "hosts/vps1.cue"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(readme), "```cue\n")
+	block, _, _ = strings.Cut(block, "```")
+	words := func(s string) string {
+		return strings.Join(strings.Fields(strings.NewReplacer("{", " { ", "}", " } ").Replace(s)), " ")
+	}
+	if !strings.Contains(words(string(host)), words(block)) {
+		t.Errorf("the README shows\n%s\nand hosts/vps1.cue has\n%s", block, host)
 	}
 }
