@@ -320,6 +320,7 @@ func TestMinimal(t *testing.T) {
 	}
 	own := func(unit string) string { return unit + " restart" }
 	want := map[string][]string{ // by path: the stamps that change with it
+		"/etc/containers/systemd/container.d/10-all.conf":            {own("demo-agent.service"), own("demo-app.service"), own("demo-cache.service"), own("traefik-app.service")},
 		"/etc/containers/systemd/demo-agent.container":               {own("demo-agent.service")},
 		"/etc/containers/systemd/demo-app.container":                 {own("demo-app.service")},
 		"/etc/containers/systemd/demo-cache.container":               {own("demo-cache.service")},

@@ -74,12 +74,12 @@ func (c *hostChecker) sections(sections fleet.Sections, kind, what string, near 
 			continue
 		}
 		for _, k := range s.V {
-			c.key(s.Name, k, what, near)
+			c.key(kind, s.Name, k, what, near)
 		}
 	}
 }
 
-func (c *hostChecker) key(section string, k fleet.Entry[[]fleet.Val[string]], what string, near token.Pos) {
+func (c *hostChecker) key(kind, section string, k fleet.Entry[[]fleet.Val[string]], what string, near token.Pos) {
 	where := at(k.Pos, near)
 	key, found, known := podman.Lookup(section, k.Name)
 	has := podman.Systems[c.host.OS.V].Podman
@@ -99,7 +99,7 @@ func (c *hostChecker) key(section string, k fleet.Entry[[]fleet.Val[string]], wh
 		if !c.line(v.V, what+": "+k.Name+"=", at(v.Pos, k.Pos, near)) {
 			continue
 		}
-		if want := podman.Refuse(section, k.Name, v.V); want != "" {
+		if want := podman.Refuse(kind, section, k.Name, v.V); want != "" {
 			c.find(finding.UnitValue, at(v.Pos, k.Pos, near), "%s: %s=%s is not %s", what, k.Name, v.V, want)
 		}
 	}

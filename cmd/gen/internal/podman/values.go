@@ -28,11 +28,14 @@ var instead = map[string]string{
 	"RetryDelay":    "say PodmanArgs: \"--retry-delay=10s\"",
 }
 
-// Refuse says what a key's value would have to be, or "" if it is right.
-// Podman's generator passes these on as they are, and podman run refuses them,
-// or worse.
-func Refuse(section, key, value string) string {
-	v, ok := values[section+"."+key]
+// Refuse says what a key's value would have to be in a unit of that kind
+// ("container", "service", …), or "" if it is right. Podman's generator passes
+// most of these on as they are, and podman run refuses them, or worse.
+func Refuse(kind, section, key, value string) string {
+	v, ok := values[kind+"."+section+"."+key]
+	if !ok {
+		v, ok = values[section+"."+key]
+	}
 	if !ok || value == "" || v.ok(value) {
 		return ""
 	}
@@ -64,8 +67,11 @@ func oneOf(words ...string) valueKind {
 	return valueKind{"one of " + strings.Join(words, ", "), func(s string) bool { return slices.Contains(words, s) }}
 }
 
-// values are the kinds by section and key.
+// values are what each key's may be, by section and key, or by kind of unit,
+// section and key.
 var values = map[string]valueKind{
+	"container.Service.KillMode":      oneOf("mixed", "control-group"),
+	"container.Service.Type":          oneOf("notify", "oneshot"),
 	"Container.AutoUpdate":            oneOf("registry", "local"),
 	"Container.EnvironmentHost":       boolean,
 	"Container.HealthInterval":        timing,

@@ -42,10 +42,12 @@ func FilePath(service, container, file string) string {
 }
 
 // UnitPath is where a unit or drop-in goes by its file name: quadlets to
-// podman's directory, everything else to systemd's.
+// podman's directory, everything else to systemd's. A drop-in's directory is
+// that of one unit (own.container.d) or of a kind (container.d).
 func UnitPath(name string) string {
 	unit, _, _ := strings.Cut(name, "/")
-	switch path.Ext(strings.TrimSuffix(unit, ".d")) {
+	kind := path.Ext("." + strings.TrimSuffix(unit, ".d"))
+	switch kind {
 	case ".container", ".network", ".volume", ".pod", ".image", ".build", ".kube":
 		return quadlets + name
 	}

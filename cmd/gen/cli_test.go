@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCommandLine: every spelling of an option, and every way to get it wrong.
+func TestCommandLine(t *testing.T) {
+	for _, c := range []struct {
+		args   string
+		code   int
+		stdout string // part of it
+		stderr string // part of it
+		wrote  string // the directories in OUT
+	}{
+		{"-host vps1 -o OUT", ok, "", "", "vps1"},
+		{"--host vps1 -o OUT", ok, "", "", "vps1"},
+		{"-host=vps1 -o OUT", ok, "", "", "vps1"},
+		{"--host=vps1 -oOUT", ok, "", "", "vps1"},
+		{"-host vps2 -host=vps1 --host vps1 -out=OUT", ok, "", "", "vps1 vps2"},
+		{"-o OUT", ok, "", "", "fleet vps1 vps2"},
+		{"-out OUT", ok, "", "", "fleet vps1 vps2"},
+		{"check", ok, "", "", ""},
+		{"check -C ../../golden/cases/no-hosts", found, "", "GEN107", ""},
+		{"-o OUT -C ../../golden/cases/no-hosts", found, "", "GEN107", ""},
+		{"-h", ok, "Usage:", "", ""},
+		{"-help", ok, "Usage:", "", ""},
+		{"--help", ok, "Usage:", "", ""},
+		{"-version", ok, "gen ", "", ""},
+		{"--version", ok, "gen ", "", ""},
+		{"-hots vps1 -o OUT", misused, "", `did you mean "host"?`, ""},
+		{"-x", misused, "", "see gen -help", ""},
+		{"-verbose", misused, "", "there is no option -verbose", ""},
+		{"--hosts vps1", misused, "", "see gen -help", ""},
+		{"-host", misused, "", "see gen -help", ""},
+		{"-host vps3 -o OUT", misused, "", "there are vps1, vps2", ""},
+		{"-host fleet -o OUT", misused, "", "there are vps1, vps2", ""},
+		{"chekc", misused, "", `did you mean "check"?`, ""},
+		{"check check", misused, "", "one command at a time", ""},
+		{"check -host vps1", misused, "", "all hosts", ""},
+		{"-C /nonexistent -o OUT", misused, "", "/nonexistent", ""},
+		{"-C main.go -o OUT", misused, "", "not a directory", ""},
+		{"-o main.go", failed, "", "main.go", ""},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			args := strings.Fields(strings.ReplaceAll(c.args, "OUT", out))
+			if !strings.Contains(c.args, "-C ") {
+				args = append(args, "-C", repository)
+			}
+			var stdout, stderr bytes.Buffer
+			if code := run(args, &stdout, &stderr); code != c.code {
+				t.Errorf("exit %d, want %d", code, c.code)
+			}
+			if !strings.Contains(stdout.String(), c.stdout) || c.stdout == "" && stdout.Len() > 0 {
+				t.Errorf("it prints %q, want %q", stdout.String(), c.stdout)
+			}
+			if !strings.Contains(stderr.String(), c.stderr) || c.stderr == "" && stderr.Len() > 0 {
+				t.Errorf("it says %q, want %q", stderr.String(), c.stderr)
+			}
+			var wrote []string
+			entries, _ := os.ReadDir(out)
+			for _, e := range entries {
+				wrote = append(wrote, e.Name())
+			}
+			if strings.Join(wrote, " ") != c.wrote {
+				t.Errorf("it wrote %v, want %s", wrote, c.wrote)
+			}
+		})
+	}
+}
