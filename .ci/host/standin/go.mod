@@ -1,0 +1,5 @@
+module gen.example/standin
+
+go 1.26
+
+require github.com/lib/pq v1.10.9
