@@ -2,6 +2,7 @@ package load
 
 import (
 	"cmp"
+	"encoding/base64"
 	"reflect"
 	"slices"
 	"strconv"
@@ -184,10 +185,12 @@ func document(v cue.Value) *doc.Node {
 		n.Kind = doc.Null
 	case cue.BoolKind:
 		n.Kind, n.Scalar = doc.Bool, text(v)
-	case cue.StringKind, cue.BytesKind:
-		s, err := v.String()
+	case cue.StringKind:
+		n.Kind, n.Scalar = doc.String, text(v)
+	case cue.BytesKind: // as CUE itself spells them in JSON
+		b, err := v.Bytes()
 		must(err)
-		n.Kind, n.Scalar = doc.String, s
+		n.Kind, n.Scalar = doc.String, base64.StdEncoding.EncodeToString(b)
 	case cue.ListKind:
 		n.Kind = doc.List
 		iter, err := v.List()

@@ -14,8 +14,17 @@ import (
 	"gen.example/cmd/gen/internal/finding"
 )
 
-// diagnose is what CUE has against a package, folded: one mistake of the
-// user's is one finding, however many values it spoils. CUE stops in a struct at
+// explain is what CUE has against a package, folded: one mistake of the user's
+// is one finding, however many values it spoils. Nothing is lost: an error that
+// cannot be told better is told as CUE does.
+func (e *evaluation) explain(pkg cue.Value, err error) []*finding.Finding {
+	if fs := e.diagnose(pkg); len(fs) > 0 {
+		return fs
+	}
+	return plain(err)
+}
+
+// diagnose finds the mistakes behind the errors. CUE stops in a struct at
 // its first error, so the mistakes found are cut out of the user's files and the
 // rest is looked at again, until nothing new turns up.
 func (e *evaluation) diagnose(pkg cue.Value) (fs []*finding.Finding) {
@@ -252,15 +261,18 @@ var patterns = map[string]string{
 	`=~"^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$"`:                                         "a service's name: at most 12 small letters, digits and inner hyphens",
 	`=~"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$"`:                            "a secret's name: letters, digits, hyphens and underscores",
 	`=~"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"`: "a domain such as notes.example.org",
-	`=~"^/"`:                               "an absolute path",
-	`>0`:                                   "more than 0",
-	`<65536`:                               "a port from 1 to 65535",
-	`=~"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"`: "a span of time such as 90s or 1h30m",
-	`=~"^[0-9]+[KMGT]?$"`:                  "an amount of memory such as 512M or 2G",
-	`=~"^[0-9]+:[0-9]+$"`:                  "a numeric owner and group such as 999:999",
-	`=~"^0[0-7]{3}$"`:                      "a file mode of four octal digits such as 0640",
-	`=~"^[A-Za-z0-9][A-Za-z0-9._-]*$"`:     "a data line such as postgres-17",
-	`=~"^[A-Z][A-Z0-9]*$"`:                 "a signal such as HUP",
+	`=~"^/"`:    "an absolute path",
+	`>0`:        "more than 0",
+	`!=""`:      "a value that says something",
+	`<=4194304`: "at most 4194304",
+	`<=1000`:    "at most 1000",
+	`<65536`:    "a port from 1 to 65535",
+	`=~"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"`: "a span of time such as 90s or 1h30m",
+	`=~"^[0-9]+[KMGT]?$"`:                              "an amount of memory such as 512M or 2G",
+	`=~"^[0-9]+:[0-9]+$"`:                              "a numeric owner and group such as 999:999",
+	`=~"^0[0-7]{3}$"`:                                  "a file mode of four octal digits such as 0640",
+	`=~"^[A-Za-z0-9][A-Za-z0-9._-]*$"`:                 "a data line such as postgres-17",
+	`=~"^[A-Z][A-Z0-9]*$"`:                             "a signal such as HUP",
 }
 
 // fieldsAround are the names that stand, or may stand, beside the last one of a path.

@@ -56,8 +56,8 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 				return
 			}
 			pkg := cuecontext.New().BuildInstance(inst)
-			if pkg.Validate(cue.All(), cue.Concrete(true)) != nil {
-				found[i] = e.diagnose(pkg)
+			if err := pkg.Validate(cue.All(), cue.Concrete(true)); err != nil {
+				found[i] = e.explain(pkg, err)
 				return
 			}
 			if name == "" {
