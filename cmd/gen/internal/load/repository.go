@@ -94,6 +94,7 @@ func (r *repository) readHosts() {
 		r.survey(f, &s)
 		r.files = append(r.files, s)
 	}
+	r.refuseSpread("hosts", r.pkg)
 	if len(r.files) == 0 && len(r.findings) == 0 {
 		r.find(finding.NoHosts, FilePos("hosts"), "there is no fleet here").
 			Hintf("put hosts/*.cue in the directory, or name another with -C")
@@ -193,6 +194,24 @@ func (r *repository) refuse(f *ast.File) {
 	}, nil)
 }
 
+// refuseSpread refuses files of a package in a directory above it: plain cue
+// reads them into the package, and gen does not.
+func (r *repository) refuseSpread(dir, pkg string) {
+	for dir != "." && pkg != "" {
+		dir = path.Dir(dir)
+		for _, name := range r.list(dir) {
+			text, err := fs.ReadFile(r.root, name)
+			if err != nil {
+				continue // nothing of gen's depends on it
+			}
+			if f, err := parser.ParseFile(name, text, parser.PackageClauseOnly); err == nil && f.PackageName() == pkg {
+				r.find(finding.Unsupported, f.Pos(), "gen does not honour a package that is spread over directories").
+					Hintf("move it to the other files of package %s", pkg)
+			}
+		}
+	}
+}
+
 // load resolves an import: the standard packages are CUE's own, the binary's
 // are schema and services, the repository's are on its disk. There is no registry.
 func (r *repository) load(pos token.Pos, spec string) *build.Instance {
@@ -229,6 +248,7 @@ func (r *repository) loadDir(pos token.Pos, p ast.ImportPath, fsys fs.FS, dir, s
 		}
 		inst.PkgName = f.PackageName()
 	}
+	within.refuseSpread(dir, p.Qualifier)
 	if len(inst.Files) == 0 && len(within.findings) == 0 {
 		r.find(finding.Import, pos, "there is no package %s in %s", p.Qualifier, shown)
 	}
