@@ -1,13 +1,11 @@
 package load
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"strings"
 
+	"gen.example/cmd/gen/internal/agefile"
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 )
@@ -32,28 +30,13 @@ func (r *repository) readSecrets() map[string]fleet.Ciphertext {
 			r.unreadable(path, err)
 			continue
 		}
-		payload, ok := agePayload(b)
-		if !ok {
-			r.find(finding.NotAge, FilePos(path), "the file is not encrypted with age").
+		f, err := agefile.Parse(b)
+		if err != nil {
+			r.find(finding.NotAge, FilePos(path), "the file is not an age file: %v", err).
 				Hintf("if it holds a secret in the clear, that secret is now in the repository's history: replace the secret itself")
 			continue
 		}
-		hash := sha256.Sum256(payload)
-		out[name] = fleet.Ciphertext{Bytes: b, Payload: hex.EncodeToString(hash[:])}
+		out[name] = fleet.Ciphertext{Bytes: b, Payload: f.PayloadHash()}
 	}
 	return out
-}
-
-// agePayload is every byte after the header's MAC line of a binary age file
-// (https://age-encryption.org/v1).
-func agePayload(b []byte) ([]byte, bool) {
-	if !bytes.HasPrefix(b, []byte("age-encryption.org/v1\n")) {
-		return nil, false
-	}
-	_, rest, ok := bytes.Cut(b, []byte("\n--- "))
-	if !ok {
-		return nil, false
-	}
-	_, payload, ok := bytes.Cut(rest, []byte("\n"))
-	return payload, ok && len(payload) > 0
 }
