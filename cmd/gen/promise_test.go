@@ -60,6 +60,29 @@ func TestPure(t *testing.T) {
 	}
 }
 
+// TestCompilingCannotDecrypt: only gen secret can.
+func TestCompilingCannotDecrypt(t *testing.T) {
+	files, err := filepath.Glob("internal/*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range append(files, "generate.go") {
+		if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "internal/secret/") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			if strings.HasPrefix(path, "filippo.io/age") || strings.HasSuffix(path, "/internal/secret") {
+				t.Errorf("%s imports %s", file, path)
+			}
+		}
+	}
+}
+
 // TestDeterministic: the same repository gives the same bytes and modes in
 // another directory, locale, time zone, umask and number of processors.
 func TestDeterministic(t *testing.T) {
