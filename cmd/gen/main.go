@@ -15,6 +15,9 @@
 // shows who reads what. bundle adds the lists and scripts that bring a tree to
 // a host, and writes them: the only effect that gen has.
 //
+// gen secret stands beside this: it makes the ciphertexts that load reads, and
+// it alone can decrypt them.
+//
 // Every value carries its place in CUE from load to the finished tree.
 package main
 

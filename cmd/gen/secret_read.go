@@ -211,7 +211,7 @@ func (k *keeper) left(jobs []job, out [][]byte) {
 			if !slices.Contains(after.Tags(), tag) {
 				who := hosts[tag]
 				if who == "" {
-					who = "a host that is gone"
+					who = "an identity that is gone"
 				}
 				gone = append(gone, who)
 			}
