@@ -15,6 +15,9 @@
 // shows who reads what. bundle adds the lists and scripts that bring a tree to
 // a host, and writes them: the only effect that gen has.
 //
+// gen secret stands beside this: it makes the ciphertexts that load reads, and
+// it alone can decrypt them.
+//
 // Every value carries its place in CUE from load to the finished tree.
 package main
 
@@ -43,6 +46,7 @@ const (
 const usage = `Usage:
     gen [-C DIR] [-host NAME]... [-o OUT]
     gen check [-C DIR]
+    gen secret VERB [-C DIR] …
 
 gen checks a fleet described in CUE and compiles it to plain files: OUT/NAME
 for each host, with what brings them there, and OUT/fleet for what belongs to
@@ -57,7 +61,8 @@ Options:
     -version      Print the version.
     -h, -help     Print this text.
 
-gen check writes nothing and prints every finding.
+gen check writes nothing and prints every finding. gen secret makes, changes
+and shows what is encrypted in the repository: see gen secret -help.
 
 Exit status: 0 nothing to say, 1 findings, 2 called wrongly, 3 the machine
 failed (a full disk, say).
@@ -75,24 +80,36 @@ type command struct {
 	out   string
 	hosts []string
 	verb  string
+	args  []string // after the verb
 
+	secretOptions
+
+	stdin          io.Reader
 	stdout, stderr io.Writer
+	given          map[string]bool // options, by their long names
+	ask            func(prompt string) (string, error)
 }
 
 // verbs are the commands by name; the one without a name compiles.
 var verbs = map[string]func(*command) int{
-	"":      generate,
-	"check": checkOnly,
+	"":       generate,
+	"check":  checkOnly,
+	"secret": secrets,
 }
 
 // run is the whole program as a function: tests call it.
 func run(args []string, stdout, stderr io.Writer) int {
-	c := &command{stdout: stdout, stderr: stderr}
+	c := &command{stdin: os.Stdin, stdout: stdout, stderr: stderr, ask: askTerminal}
+	return c.run(args)
+}
+
+func (c *command) run(args []string) int {
 	flags := pflag.NewFlagSet("gen", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVarP(&c.dir, "directory", "C", ".", "")
 	flags.StringVarP(&c.out, "out", "o", "out", "")
 	flags.StringArrayVar(&c.hosts, "host", nil, "")
+	c.secretOptions.register(flags)
 	version := flags.Bool("version", false, "")
 
 	args, err := longNames(flags, args)
@@ -101,21 +118,28 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, usage)
+		fmt.Fprint(c.stdout, map[bool]string{false: usage, true: secretUsage}[slices.Contains(args, "secret")])
 		return ok
 	case err != nil:
 		return c.misused("%v", err)
 	case *version:
-		fmt.Fprintln(stdout, "gen", programVersion())
+		fmt.Fprintln(c.stdout, "gen", programVersion())
 		return ok
-	case flags.NArg() > 1:
-		return c.misused("one command at a time: %s", strings.Join(flags.Args(), " "))
-	case flags.NArg() == 1:
-		c.verb = flags.Arg(0)
+	case flags.NArg() > 0:
+		c.verb, c.args = flags.Arg(0), flags.Args()[1:]
 	}
+	c.given = map[string]bool{}
+	flags.Visit(func(f *pflag.Flag) { c.given[f.Name] = true })
 	verb, known := verbs[c.verb]
-	if !known || c.verb == "" && flags.NArg() == 1 {
-		return c.misused("there is no command %q; %s", c.verb, finding.DidYouMean(c.verb, []string{"check"}, "to compile, give none"))
+	switch {
+	case !known || c.verb == "" && flags.NArg() > 0:
+		return c.misused("there is no command %q; %s", c.verb, finding.DidYouMean(c.verb, []string{"check", "secret"}, "to compile, give none"))
+	case c.verb != "secret" && len(c.args) > 0:
+		return c.misused("one command at a time: %s", strings.Join(flags.Args(), " "))
+	case c.verb != "secret":
+		if o := c.secretOption(); o != "" {
+			return c.misused("the option -%s belongs to gen secret", o)
+		}
 	}
 	return verb(c)
 }

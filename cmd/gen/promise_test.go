@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // TestPure: nothing between the loader and the disk can see more than its input.
 func TestPure(t *testing.T) {
 	worldly := []string{"os", "os/exec", "time", "net", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "syscall", "runtime"}
-	effects := []string{"load/", "bundle/disk.go"}
+	effects := []string{"load/", "bundle/disk.go", "secret/"}
 	files, err := filepath.Glob("internal/*/*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
@@ -55,6 +55,29 @@ func TestPure(t *testing.T) {
 			// A span of time and the spelling of numbers are not the clock.
 			if slices.Contains(worldly, path) && name != "podman/values.go" {
 				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+}
+
+// TestCompilingCannotDecrypt: only gen secret can.
+func TestCompilingCannotDecrypt(t *testing.T) {
+	files, err := filepath.Glob("internal/*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range append(files, "generate.go") {
+		if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "internal/secret/") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			if strings.HasPrefix(path, "filippo.io/age") || strings.HasSuffix(path, "/internal/secret") {
+				t.Errorf("%s imports %s", file, path)
 			}
 		}
 	}
@@ -211,20 +234,25 @@ func TestEveryFieldHasAReader(t *testing.T) {
 	}
 }
 
-// outcome is all that gen writes for a fleet, or all that it finds; and what it
-// says of the fleet without its secrets.
+// outcome is all that gen writes for a fleet, or all that it finds; what it
+// says of the fleet without its secrets; and what gen secret sees.
 func outcome(f *fleet.Fleet) string {
 	bare := *f
 	bare.Ciphertexts = nil
-	return compiled(f) + compiled(&bare)
+	return survives(f, compiled) + survives(&bare, compiled) + survives(f, func(f *fleet.Fleet) string { return fmt.Sprint(inventory(f)) })
 }
 
-func compiled(f *fleet.Fleet) (out string) {
+// survives is what look makes of a fleet, also of one that no user could declare.
+func survives(f *fleet.Fleet, look func(*fleet.Fleet) string) (out string) {
 	defer func() {
 		if p := recover(); p != nil {
 			out = fmt.Sprint("panic: ", p)
 		}
 	}()
+	return look(f)
+}
+
+func compiled(f *fleet.Fleet) (out string) {
 	fs := check.Fleet(f)
 	for _, finding := range fs {
 		out += finding.Error() + finding.Hint + "\n"

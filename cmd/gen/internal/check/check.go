@@ -17,6 +17,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 	c := &checker{fleet: f}
 	c.mesh()
 	c.publicNames()
+	c.secrets()
 	for _, h := range f.Hosts {
 		host := &hostChecker{checker: c, host: h}
 		host.identity()
@@ -26,7 +27,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		host.ownFiles()
 		host.ownUnits()
 		host.sysctl()
-		host.secrets(h.Name.V, h.Secrets, h.Pos)
+		host.ownSecrets()
 		for _, s := range h.Services {
 			host.service(s)
 		}

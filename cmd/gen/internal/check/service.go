@@ -16,7 +16,7 @@ import (
 func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	s := e.V
 	c.line(s.Title.V, e.Name+"'s title", at(s.Title.Pos, e.Pos))
-	c.secrets(e.Name, s.Secrets, e.Pos)
+	c.secretFiles(e.Name, s.Secrets, e.Pos)
 	c.sections(s.Network.Unit, "network", e.Name+"'s network", e.Pos)
 	for _, l := range s.Lines {
 		c.dataLine(e, l)

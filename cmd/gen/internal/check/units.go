@@ -13,8 +13,6 @@ import (
 	"gen.example/cmd/gen/internal/podman"
 )
 
-var secretName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$`)
-
 // ownUnits checks the host's own units.
 func (c *hostChecker) ownUnits() {
 	for _, u := range c.host.Units {

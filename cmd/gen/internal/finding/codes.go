@@ -52,6 +52,14 @@ const (
 	SecretReference Code = "GEN502"
 	NoCiphertext    Code = "GEN503"
 	SecretName      Code = "GEN504"
+	Operator        Code = "GEN505"
+	Demonstration   Code = "GEN506"
+	HostKey         Code = "GEN507"
+	NotForHost      Code = "GEN508"
+	ForStranger     Code = "GEN509"
+	NotForOperators Code = "GEN510"
+	UnusedSecret    Code = "GEN511"
+	SharedSecret    Code = "GEN512"
 
 	TwoWriters   Code = "GEN601"
 	NoSuchUnit   Code = "GEN602"
@@ -102,10 +110,18 @@ var Meanings = []struct {
 	{BadPath, "A path is not clean and absolute, holds characters with a meaning, or is outside what gen may write."},
 	{Contents, "A file has no contents, or more than one kind of them."},
 	{DataLine, "A data line is malformed or guards nothing."},
-	{NotAge, "A file in hosts/secrets is not encrypted."},
+	{NotAge, "A file in hosts/secrets or hosts/keys is not an age file, or holds a private key in the clear."},
 	{SecretReference, "A container reads a secret that its service does not declare, or two in one place."},
 	{NoCiphertext, "A secret is declared, and hosts/secrets has no file for it."},
-	{SecretName, "A secret has a name that cannot be a file's."},
+	{SecretName, "A secret has a name that cannot be a file's, or that another one has."},
+	{Operator, "There is nobody to encrypt the secrets to, or an operator's age key is none, or that of two."},
+	{Demonstration, "A fleet of one's own is open to the operator of the example, whose identity everybody has."},
+	{HostKey, "A host that uses secrets has no identity, or half of one, or that of another host."},
+	{NotForHost, "A host uses a secret that is not encrypted to it: it could not be installed."},
+	{ForStranger, "A secret is encrypted to somebody who does not use it."},
+	{NotForOperators, "A secret or a host's identity is encrypted to more or fewer operators than the fleet has."},
+	{UnusedSecret, "Nothing uses a file in hosts/secrets."},
+	{SharedSecret, "Production and staging have the same secret."},
 	{TwoWriters, "Two parts of the fleet write the same path, or become the same unit."},
 	{NoSuchUnit, "A unit, or a file for one, names a unit that is not on the host."},
 	{NoSuchFile, "A unit mounts a file or directory that nothing makes."},

@@ -54,20 +54,24 @@ func (m Map[T]) Names() []string {
 
 // A Fleet is everything a repository declares.
 type Fleet struct {
-	Domain Val[string]
-	Mesh   *MeshNetwork
+	Domain    Val[string]
+	Mesh      *MeshNetwork
+	Operators Map[*Operator]
 
 	// Hosts are the hosts of the fleet, sorted by name.
 	Hosts []*Host `cue:"-"`
 	// Ciphertexts are the age files hosts/secrets/<name>.age, by name.
 	Ciphertexts map[string]Ciphertext `cue:"-"`
-	Pos         token.Pos             `cue:"-"`
+	// Keys are hosts/keys/<host>.pub and <host>.age, by host.
+	Keys map[string]Key `cue:"-"`
+	// InTheClear are files beside them that should be encrypted, by path.
+	InTheClear []string  `cue:"-"`
+	Pos        token.Pos `cue:"-"`
 }
 
-// A Ciphertext is one age file of the repository.
-type Ciphertext struct {
-	Bytes   []byte
-	Payload string // hex SHA-256 of every byte after the header's MAC line
+// An Operator is a person who can read and change the secrets.
+type Operator struct {
+	Age Val[string]
 }
 
 // MeshNetwork is the private network between the hosts.
@@ -181,8 +185,9 @@ type SecretUse struct {
 
 // A Secret is a value that is encrypted in the repository.
 type Secret struct {
-	About Val[string]
-	Files Map[*SecretFile]
+	About  Val[string]
+	Stable Val[bool]
+	Files  Map[*SecretFile]
 }
 
 // SecretFile is a secret as a file on the host.
@@ -298,13 +303,6 @@ func (h *Host) AllUnits() iter.Seq2[string, Entry[*Unit]] {
 			}
 		}
 	}
-}
-
-// SecretName is the name of a secret's ciphertext in the repository: its
-// environment, the service or host it belongs to, and its own name. Production
-// and staging never share one, and a service keeps its secrets when it moves.
-func (h *Host) SecretName(owner, secret string) string {
-	return h.Environment.V + "." + owner + "." + secret
 }
 
 // Bind6 is the IPv6 address that a port for the internet binds.

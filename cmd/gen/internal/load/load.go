@@ -28,7 +28,8 @@ func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
 	r := &repository{root: root}
 	r.readModule()
 	r.readHosts()
-	f := &fleet.Fleet{Ciphertexts: r.readSecrets()}
+	f := &fleet.Fleet{}
+	r.readSecrets(f)
 	if len(r.files) == 0 || !r.complete() {
 		return f, r.findings
 	}

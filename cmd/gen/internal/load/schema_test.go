@@ -16,7 +16,7 @@ import (
 // modelled is the type that each definition of the schema is decoded to. A nil
 // type is CUE's own: a scalar, or what only services read.
 var modelled = map[string]reflect.Type{
-	"#Fleet": reflect.TypeFor[fleet.Fleet](), "#MeshNetwork": reflect.TypeFor[fleet.MeshNetwork](),
+	"#Fleet": reflect.TypeFor[fleet.Fleet](), "#Operator": reflect.TypeFor[fleet.Operator](), "#MeshNetwork": reflect.TypeFor[fleet.MeshNetwork](),
 	"#Host": reflect.TypeFor[fleet.Host](), "#MeshPeer": reflect.TypeFor[fleet.MeshPeer](), "#ProxyNetwork": reflect.TypeFor[fleet.ProxyNetwork](),
 	"#Service": reflect.TypeFor[fleet.Service](), "#Container": reflect.TypeFor[fleet.Container](), "#Health": reflect.TypeFor[fleet.Health](),
 	"#SecretUse": reflect.TypeFor[fleet.SecretUse](), "#Secret": reflect.TypeFor[fleet.Secret](), "#SecretFile": reflect.TypeFor[fleet.SecretFile](),
@@ -24,7 +24,7 @@ var modelled = map[string]reflect.Type{
 	"#Network": reflect.TypeFor[fleet.Network](), "#PublishedPort": reflect.TypeFor[fleet.PublishedPort](), "#Route": reflect.TypeFor[fleet.Route](),
 	"#Line": reflect.TypeFor[fleet.Line](), "#Reload": reflect.TypeFor[fleet.Reload](), "#Unit": reflect.TypeFor[fleet.Unit](),
 	"#HostFacts": nil, "#Instance": nil, "#Sections": nil,
-	"#Name": nil, "#ServiceName": nil, "#SecretName": nil, "#Domain": nil, "#Path": nil, "#Port": nil, "#Duration": nil,
+	"#Name": nil, "#ServiceName": nil, "#SecretName": nil, "#AgeKey": nil, "#Domain": nil, "#Path": nil, "#Port": nil, "#Duration": nil,
 	"#Size": nil, "#Owner": nil, "#Mode": nil, "#Scalar": nil,
 }
 

@@ -2,58 +2,80 @@ package load
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io/fs"
+	"path"
 	"strings"
 
-	"gen.example/cmd/gen/internal/finding"
+	"gen.example/cmd/gen/internal/agefile"
 	"gen.example/cmd/gen/internal/fleet"
 )
 
-// readSecrets reads hosts/secrets/*.age. Nothing is decrypted: gen needs the
-// bytes, and a hash of the payload that stays when only the header is rewritten.
-func (r *repository) readSecrets() map[string]fleet.Ciphertext {
-	const dir = "hosts/secrets"
-	out := map[string]fleet.Ciphertext{}
+// Where a repository keeps its ciphertexts, and the identities of its hosts.
+const (
+	SecretsDir = "hosts/secrets"
+	KeysDir    = "hosts/keys"
+)
+
+// readSecrets reads hosts/secrets and hosts/keys. Nothing is decrypted: gen
+// needs the bytes, what the headers say, and a hash of the payload that stays
+// when only the header is rewritten.
+func (r *repository) readSecrets(f *fleet.Fleet) {
+	f.Ciphertexts, f.Keys = map[string]fleet.Ciphertext{}, map[string]fleet.Key{}
+	for file, b := range r.readAll(SecretsDir) {
+		if name, ok := strings.CutSuffix(file, ".age"); ok {
+			f.Ciphertexts[name] = ciphertext(b)
+		} else {
+			f.InTheClear = append(f.InTheClear, path.Join(SecretsDir, file))
+		}
+	}
+	for file, b := range r.readAll(KeysDir) {
+		host := strings.TrimSuffix(file, path.Ext(file))
+		key := f.Keys[host]
+		switch path.Ext(file) {
+		case ".pub":
+			key.Public = strings.TrimSpace(string(b))
+			key.Tag, key.Wrong = agefile.Tag(string(b))
+			f.Keys[host] = key
+		case ".age":
+			c := ciphertext(b)
+			key.Private = &c
+			f.Keys[host] = key
+		}
+		if bytes.Contains(b, []byte("PRIVATE KEY-----")) || bytes.Contains(b, []byte("AGE-SECRET-KEY-")) {
+			f.InTheClear = append(f.InTheClear, path.Join(KeysDir, file))
+		}
+	}
+}
+
+func ciphertext(b []byte) fleet.Ciphertext {
+	c := fleet.Ciphertext{Bytes: b}
+	file, err := agefile.Parse(b)
+	if err != nil {
+		c.Wrong = err
+		return c
+	}
+	c.Age, c.Payload = file, file.PayloadHash()
+	return c
+}
+
+// readAll reads the files of a directory by name, dotfiles aside.
+func (r *repository) readAll(dir string) map[string][]byte {
 	entries, err := fs.ReadDir(r.root, dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.unreadable(dir, err)
 	}
+	files := map[string][]byte{}
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".age")
-		if !ok {
+		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		path := dir + "/" + e.Name()
-		b, err := fs.ReadFile(r.root, path)
+		b, err := fs.ReadFile(r.root, path.Join(dir, e.Name()))
 		if err != nil {
-			r.unreadable(path, err)
+			r.unreadable(path.Join(dir, e.Name()), err)
 			continue
 		}
-		payload, ok := agePayload(b)
-		if !ok {
-			r.find(finding.NotAge, FilePos(path), "the file is not encrypted with age").
-				Hintf("if it holds a secret in the clear, that secret is now in the repository's history: replace the secret itself")
-			continue
-		}
-		hash := sha256.Sum256(payload)
-		out[name] = fleet.Ciphertext{Bytes: b, Payload: hex.EncodeToString(hash[:])}
+		files[e.Name()] = b
 	}
-	return out
-}
-
-// agePayload is every byte after the header's MAC line of a binary age file
-// (https://age-encryption.org/v1).
-func agePayload(b []byte) ([]byte, bool) {
-	if !bytes.HasPrefix(b, []byte("age-encryption.org/v1\n")) {
-		return nil, false
-	}
-	_, rest, ok := bytes.Cut(b, []byte("\n--- "))
-	if !ok {
-		return nil, false
-	}
-	_, payload, ok := bytes.Cut(rest, []byte("\n"))
-	return payload, ok && len(payload) > 0
+	return files
 }

@@ -1,0 +1,86 @@
+package fleet
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/agefile"
+)
+
+// A Ciphertext is one age file of the repository.
+type Ciphertext struct {
+	Bytes   []byte
+	Payload string        // hex SHA-256 of every byte after the header's MAC line
+	Age     *agefile.File // nil if it is not an age file
+	Wrong   error         // what it is instead
+}
+
+// A Key is a host's identity as the repository has it.
+type Key struct {
+	Public  string      // the line in <host>.pub, "" without one
+	Tag     string      // how age files name it, "" if the line is no key
+	Wrong   error       // why not
+	Private *Ciphertext // <host>.age, nil without one
+}
+
+// A Wanted secret is one that the fleet asks for. It is used by hosts of one
+// environment, and by several only if they run the same service.
+type Wanted struct {
+	Name   string // of its ciphertext
+	Owner  string // the service or host it belongs to
+	Short  string // its name there
+	Secret *Secret
+	Uses   []Use
+}
+
+// A Use of a secret by a host; At is where the user wrote it: the secret, what
+// declares it, the host.
+type Use struct {
+	Host *Host
+	At   []token.Pos
+}
+
+// Wanted are the secrets that the fleet asks for, sorted by name, each with its
+// hosts in their order.
+func (f *Fleet) Wanted() []*Wanted {
+	byName := map[string]*Wanted{}
+	add := func(h *Host, owner string, secrets Map[*Secret], near ...token.Pos) {
+		for _, e := range secrets {
+			name := h.SecretName(owner, e.Name)
+			w := byName[name]
+			if w == nil {
+				w = &Wanted{Name: name, Owner: owner, Short: e.Name, Secret: e.V}
+				byName[name] = w
+			}
+			if n := len(w.Uses); n == 0 || w.Uses[n-1].Host != h {
+				w.Uses = append(w.Uses, Use{h, append([]token.Pos{e.Pos}, near...)})
+			}
+		}
+	}
+	for _, h := range f.Hosts {
+		add(h, h.Name.V, h.Secrets, h.Pos)
+		for _, s := range h.Services {
+			add(h, s.Name, s.V.Secrets, s.Pos, h.Pos)
+		}
+	}
+	var all []*Wanted
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		all = append(all, byName[name])
+	}
+	return all
+}
+
+var secretName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$`)
+
+// IsSecretName reports whether a secret may have that name, which becomes a part of a file's.
+func IsSecretName(name string) bool { return secretName.MatchString(name) }
+
+// SecretName is the name of a secret's ciphertext in the repository: its
+// environment, the service or host it belongs to, and its own name. Production
+// and staging never share one, and a service keeps its secrets when it moves.
+func (h *Host) SecretName(owner, secret string) string {
+	return h.Environment.V + "." + owner + "." + secret
+}
