@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -322,6 +323,9 @@ func TestRealHost(t *testing.T) {
 	t.Run("a removed service goes, its data stays", func(t *testing.T) {
 		l := &lab{t, l.dir}
 		repo := l.edit("hosts/vps1.cue", "hedgedoc: catalog.#HedgeDoc", "")
+		if err := os.RemoveAll(filepath.Join(repo, "hosts/secrets")); err != nil { // nothing uses them any more
+			t.Fatal(err)
+		}
 		before := l.invocations("vps1")
 		l.push(repo, "vps1")
 		for _, path := range []string{"/etc/containers/systemd/hedgedoc-app.container", "/etc/tmpfiles.d/gen-hedgedoc.conf"} {
@@ -342,6 +346,8 @@ func TestRealHost(t *testing.T) {
 		}
 	})
 
+	t.Run("secrets", l.secrets)
+
 	t.Run("convergent", l.convergent)
 
 	t.Run("everything comes back after a power cut", func(t *testing.T) {
@@ -354,6 +360,135 @@ func TestRealHost(t *testing.T) {
 			t.Errorf("after a power cut, a push says %s", said)
 		}
 	})
+
+	t.Run("a burned host gets its identity back in one command", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		l.run("down", l.dir, "vps1")
+		l.run("up", l.dir, "vps1", "203.0.113.10/24", "2001:db8::10/64")
+		l.identity("vps1")
+		l.push(repository, "vps1")
+		l.healthy("vps1")
+	})
+}
+
+// secrets are rotated, encrypted anew, and sent to a host with the wrong
+// identity; nothing on the host shows one.
+func (l *lab) secrets(t *testing.T) {
+	l = &lab{t, l.dir}
+	l.push(repository, "vps1")
+	repo := l.edit("hosts/fleet.cue", `domain: "example.org"`, `domain: "example.org"`)
+
+	t.Run("one is rotated and one unit restarts", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		before := l.invocations("vps1")
+		l.keep(repo, "", "rotate", "hedgedoc.sessionsecret")
+		l.push(repo, "vps1")
+		if diff := cmp.Diff([]string{"hedgedoc-app.service"}, l.restarted("vps1", before)); diff != "" {
+			t.Errorf("restarted otherwise (+) than meant (-):\n%s", diff)
+		}
+		l.healthy("vps1")
+		if got, want := l.on("vps1", "sh", "-c", "cat /proc/$(podman inspect -f '{{.State.Pid}}' hedgedoc-app)/root/run/secrets/sessionsecret"), l.keep(repo, passphrase, "show", "hedgedoc.sessionsecret"); got != want {
+			t.Error("the program sees another value than was made")
+		}
+	})
+
+	t.Run("all are encrypted anew and nothing restarts", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		before := l.invocations("vps1")
+		old := readTree(t, filepath.Join(repo, "hosts/secrets"))
+		l.keep(repo, passphrase, "rekey")
+		for name, b := range readTree(t, filepath.Join(repo, "hosts/secrets")) {
+			if old[name] == b {
+				t.Errorf("%s is as it was", name)
+			}
+		}
+		l.push(repo, "vps1")
+		if units := l.restarted("vps1", before); units != nil {
+			t.Errorf("restarted: %v", units)
+		}
+	})
+
+	t.Run("the wrong identity is refused and nothing changes", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		const state = "cat /var/lib/gen/current; ls /var/lib/gen/generations; podman secret ls --format '{{.ID}} {{.Name}}' | sort; find /etc/containers/systemd /var/lib/gen/stamps -type f -exec sha256sum {} + | sort"
+		right := l.on("vps1", "cat", "/etc/gen/identity")
+		before, was := l.invocations("vps1"), l.on("vps1", "sh", "-c", state)
+		for what, spoil := range map[string]string{
+			"another key":  "rm /etc/gen/identity; ssh-keygen -q -t ed25519 -N '' -f /etc/gen/identity",
+			"no key":       "rm /etc/gen/identity",
+			"an empty key": ": >/etc/gen/identity",
+		} {
+			l.on("vps1", "sh", "-c", spoil)
+			if said, err := l.tryPush(l.changed(repo), "vps1"); err == nil || !strings.Contains(said, "identity") {
+				t.Errorf("a host with %s took the bundle: %v\n%s", what, err, said)
+			}
+			if diff := cmp.Diff(was, l.on("vps1", "sh", "-c", state)); diff != "" {
+				t.Errorf("a refused bundle changed\n%s", diff)
+			}
+			l.identity("vps1")
+		}
+		if units := l.restarted("vps1", before); units != nil {
+			t.Errorf("restarted: %v", units)
+		}
+		if l.on("vps1", "cat", "/etc/gen/identity") != right {
+			t.Error("the identity that came back is another one")
+		}
+	})
+
+	t.Run("nothing shows a value", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		places := map[string]string{
+			"podman inspect":        "podman inspect $(podman ps -aq)",
+			"podman secret inspect": "podman secret inspect $(podman secret ls -q)",
+			"systemctl show":        "systemctl show '*'",
+			"systemctl cat":         "systemctl cat '*' 2>/dev/null || :",
+			"the journal":           "journalctl --no-pager -o export | tr -d '\\000'",
+			"the processes":         "cat /proc/[0-9]*/cmdline | tr '\\000' ' '",
+			"gen's own state":       "find /var/lib/gen /etc -type f -size -1000k ! -path /etc/gen/identity -exec cat {} + | tr -d '\\000'",
+		}
+		values := map[string]string{}
+		for _, name := range []string{"db-password", "sessionsecret"} { // dbURL holds the former
+			values[name] = l.keep(repo, passphrase, "show", "hedgedoc."+name)
+		}
+		for place, command := range places {
+			said := l.on("vps1", "sh", "-c", command)
+			if len(said) < 100 {
+				t.Errorf("%s says only %q", place, said)
+			}
+			for name, value := range values {
+				if seen := trace(said, value); seen != "" {
+					t.Errorf("%s shows the value of %s", place, name)
+				}
+			}
+		}
+	})
+	l.push(repository, "vps1")
+}
+
+// keep runs gen secret in a repository, with the demonstration operator's identity.
+func (l *lab) keep(repo, typed string, args ...string) string {
+	l.Helper()
+	args = append([]string{"secret"}, args...)
+	if typed != "" {
+		args = append(args, "-i", absolute(l.T, "../../hosts/keys/demonstration.identity"), "-passphrase", "-")
+	}
+	var stdout, stderr bytes.Buffer
+	c := &command{stdin: strings.NewReader(typed), stdout: &stdout, stderr: &stderr, ask: askTerminal}
+	if code := c.run(append(args, "-C", repo)); code != ok {
+		l.Fatalf("gen %v: exit %d: %s", args, code, stderr.String())
+	}
+	return stdout.String()
+}
+
+// changed is a copy of a repository in which one value is new, so that there is something to install.
+func (l *lab) changed(repo string) string {
+	l.Helper()
+	dir := l.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(repo)); err != nil {
+		l.Fatal(err)
+	}
+	l.keep(dir, "", "rotate", "hedgedoc.sessionsecret")
+	return dir
 }
 
 // convergent kills an install at several points and runs it again: it ends in

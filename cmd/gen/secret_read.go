@@ -233,51 +233,66 @@ func (k *keeper) verify() error {
 	if err != nil {
 		return err
 	}
-	wrong := false
-	say := func(path, format string, args ...any) {
-		wrong = true
-		fmt.Fprintf(k.stderr, "gen: %s: %s\n", path, fmt.Sprintf(format, args...))
-	}
-	hosts := map[string]secret.Host{}
+	v := &verification{keeper: k, ids: ids, hosts: map[string]secret.Host{}}
 	for _, name := range slices.Sorted(maps.Keys(k.fleet.Keys)) {
-		key := k.fleet.Keys[name]
-		if key.Private == nil {
-			say(keyPath(name), "it is not there")
-			continue
-		}
-		plain, err := secret.Open(key.Private.Bytes, ids)
-		if err != nil {
-			say(keyPath(name), "%v", err)
-			continue
-		}
-		h, err := secret.ParseHost(plain)
-		if err != nil || h.Tag != key.Tag {
-			say(keyPath(name), "it is not the private half of %s/%s.pub", load.KeysDir, name)
-			continue
-		}
-		hosts[name] = h
+		v.host(name)
 	}
 	for _, w := range k.wanted {
-		path := secretPath(w.Name)
-		file, err := k.ciphertext(w)
-		if err != nil {
-			say(path, "it is not there")
-			continue
-		}
-		if _, err := secret.Open(file, ids); err != nil {
-			say(path, "%v", err)
-		}
-		for _, u := range w.Uses {
-			h, known := hosts[u.Host.Name.V]
-			if !known {
-				say(path, "%s has no identity that could be tried", u.Host.Name.V)
-			} else if _, err := secret.Open(file, []age.Identity{h}); err != nil {
-				say(path, "%s cannot read it: %v", u.Host.Name.V, err)
-			}
-		}
+		v.secret(w)
 	}
-	if wrong {
+	if v.wrong {
 		return errSaid
 	}
 	return nil
+}
+
+type verification struct {
+	*keeper
+	ids   []age.Identity
+	hosts map[string]secret.Host // whose identities are right
+	wrong bool
+}
+
+func (v *verification) say(path, format string, args ...any) {
+	v.wrong = true
+	fmt.Fprintf(v.stderr, "gen: %s: %s\n", path, fmt.Sprintf(format, args...))
+}
+
+func (v *verification) host(name string) {
+	key := v.fleet.Keys[name]
+	if key.Private == nil {
+		v.say(keyPath(name), "it is not there")
+		return
+	}
+	plain, err := secret.Open(key.Private.Bytes, v.ids)
+	if err != nil {
+		v.say(keyPath(name), "%v", err)
+		return
+	}
+	h, err := secret.ParseHost(plain)
+	if err != nil || h.Tag != key.Tag {
+		v.say(keyPath(name), "it is not the private half of %s/%s.pub", load.KeysDir, name)
+		return
+	}
+	v.hosts[name] = h
+}
+
+func (v *verification) secret(w *fleet.Wanted) {
+	path := secretPath(w.Name)
+	c, there := v.fleet.Ciphertexts[w.Name]
+	if !there {
+		v.say(path, "it is not there")
+		return
+	}
+	if _, err := secret.Open(c.Bytes, v.ids); err != nil {
+		v.say(path, "%v", err)
+	}
+	for _, u := range w.Uses {
+		h, known := v.hosts[u.Host.Name.V]
+		if !known {
+			v.say(path, "%s has no identity that could be tried", u.Host.Name.V)
+		} else if _, err := secret.Open(c.Bytes, []age.Identity{h}); err != nil {
+			v.say(path, "%s cannot read it: %v", u.Host.Name.V, err)
+		}
+	}
 }
