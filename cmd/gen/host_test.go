@@ -496,7 +496,11 @@ func (l *lab) changed(repo string) string {
 func (l *lab) convergent(t *testing.T) {
 	l = &lab{t, l.dir}
 	changed := l.edit("hosts/vps1.cue", "catalog.#HedgeDoc", `catalog.#HedgeDoc & {anonymous: true, network: subnet: "10.98.0.0/24"}`)
-	for i, step := range []string{"put", "daemon-reload", "restart"} {
+	steps := []string{"restart"}
+	if os.Getenv("GEN_LONG") != "" {
+		steps = []string{"generation", "spoil", "line", "put", "daemon-reload", "restart", "current"}
+	}
+	for i, step := range steps {
 		repo := []string{changed, repository}[i%2]
 		out := filepath.Join(t.TempDir(), "out")
 		mustGen(t, "-C", repo, "-host", "vps1", "-o", out)
