@@ -15,9 +15,11 @@ import (
 // Fleet are the findings about a fleet, neither sorted nor printed.
 func Fleet(f *fleet.Fleet) []*finding.Finding {
 	c := &checker{fleet: f}
-	c.mesh()
 	c.publicNames()
-	c.secrets()
+	if !f.Partial { // else what is missing may only be unread
+		c.mesh()
+		c.secrets()
+	}
 	for _, h := range f.Hosts {
 		host := &hostChecker{checker: c, host: h}
 		host.identity()

@@ -60,6 +60,9 @@ type Fleet struct {
 
 	// Hosts are the hosts of the fleet, sorted by name.
 	Hosts []*Host `cue:"-"`
+	// Partial says that a part could not be read, so that nothing can be said
+	// about what the fleet lacks.
+	Partial bool `cue:"-"`
 	// Ciphertexts are the age files hosts/secrets/<name>.age, by name.
 	Ciphertexts map[string]Ciphertext `cue:"-"`
 	// Keys are hosts/keys/<host>.pub and <host>.age, by host.

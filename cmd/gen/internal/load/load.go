@@ -30,10 +30,10 @@ func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
 	r.readHosts()
 	f := &fleet.Fleet{}
 	r.readSecrets(f)
-	if len(r.files) == 0 || !r.complete() {
-		return f, r.findings
+	if len(r.files) > 0 && r.complete() {
+		r.evaluate(f)
 	}
-	r.evaluate(f)
+	f.Partial = len(r.findings) > 0
 	return f, r.findings
 }
 
