@@ -10,7 +10,8 @@ import (
 //
 // Podman makes a network with --ignore, so a changed one would stay as it was.
 // Stopping the unit removes it instead, after the containers that require it
-// have stopped, and a restart makes it anew.
+// have stopped, and a restart makes it anew. -f also ends containers that
+// somebody ran on it by hand: with them the old network would stay.
 func networks(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 	for _, s := range h.Services {
 		if !bridged(s.V) {
@@ -30,7 +31,7 @@ func networks(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		}
 		// InterfaceName= came with podman 5.6.
 		net.Add("PodmanArgs", "--interface-name="+Interface(s.Name), pos)
-		u.Section("Service").Add("ExecStop", "/usr/bin/podman network rm "+s.Name, pos)
+		u.Section("Service").Add("ExecStop", "/usr/bin/podman network rm -f "+s.Name, pos)
 		merge(u, n.Unit)
 		files = append(files, &tree.File{Path: UnitPath(s.Name + ".network"), Mode: "0644", Owner: "0:0", Unit: u, Pos: pos})
 	}
