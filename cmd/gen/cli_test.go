@@ -34,6 +34,8 @@ func TestCommandLine(t *testing.T) {
 		{"--version", ok, "gen ", "", ""},
 		{"-hots vps1 -o OUT", misused, "", `did you mean "host"?`, ""},
 		{"-x", misused, "", "see gen -help", ""},
+		{"-oelsewhere", misused, "", "as in -o out", ""},
+		{"-outt OUT", misused, "", `did you mean "out"?`, ""},
 		{"-verbose", misused, "", "there is no option -verbose", ""},
 		{"--hosts vps1", misused, "", "see gen -help", ""},
 		{"-host", misused, "", "see gen -help", ""},

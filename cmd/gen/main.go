@@ -158,12 +158,12 @@ func longNames(flags *pflag.FlagSet, args []string) ([]string, error) {
 			out = append(out, arg)
 		case isLong(flags, word):
 			out = append(out, "-"+arg)
-		case flags.ShorthandLookup(word[:1]) != nil: // -Cdir, -oout
+		case flags.ShorthandLookup(word[:1]) != nil && strings.ContainsAny(word[1:2], "./~=-"): // -o./out
 			out = append(out, arg)
 		default:
 			name, _, _ := strings.Cut(word, "=")
 			return nil, fmt.Errorf("there is no option -%s; %s", name,
-				finding.DidYouMean(name, []string{"host", "version", "help"}, "long options are -host, -version and -help"))
+				finding.DidYouMean(name, []string{"host", "out", "version", "help"}, "a value stands apart, as in -o out"))
 		}
 	}
 	return out, nil
