@@ -127,7 +127,12 @@ func (r *repository) list(dir string) []string {
 	var names []string
 	for _, e := range entries {
 		n := e.Name()
-		if strings.HasSuffix(n, ".cue") && !strings.HasPrefix(n, ".") && !strings.HasPrefix(n, "_") {
+		switch {
+		case !strings.HasSuffix(n, ".cue") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "_"):
+		case strings.HasSuffix(n, "_tool.cue") || strings.HasSuffix(n, "_test.cue"):
+			r.find(finding.Unsupported, FilePos(path.Join(dir, n)), "gen does not honour cue's tool and test files").
+				Hintf("plain cue leaves them out of the package; give the file another name, or move it away")
+		default:
 			names = append(names, path.Join(dir, n))
 		}
 	}
