@@ -97,11 +97,12 @@ func fold(ms []*mistake) (kept []*mistake) {
 }
 
 func explained(m *mistake, by []*mistake) bool {
-	for _, k := range by {
+	for i, k := range by {
 		if k == m || k.vague && !m.vague {
 			continue
 		}
-		if m.vague && !k.vague && sameService(m.path, k.path) {
+		first := i < slices.Index(by, m) // of several that are vague, one speaks for the service
+		if m.vague && (!k.vague || first) && sameService(m.path, k.path) {
 			return true
 		}
 		if !m.exact && k.exact && slices.ContainsFunc(m.used, func(p token.Pos) bool { return finding.Place(p) == finding.Place(k.Pos) }) {
@@ -209,7 +210,7 @@ func (e *evaluation) words(pkg cue.Value, m *mistake, format string, args []any)
 		return finding.Value, fmt.Sprintf("%s cannot be what it is set to", name), ""
 	case strings.Contains(format, "incomplete"), strings.Contains(format, "non-concrete"), strings.Contains(said, "incomplete value"):
 		m.vague = true
-		return finding.Required, fmt.Sprintf("%s has no value", subject(m.path)), ""
+		return finding.Required, fmt.Sprintf("%s has no value", subject(m.path)), "give it one; two different defaults leave none"
 	case strings.Contains(said, "invalid interpolation"):
 		m.vague = true
 	}
