@@ -21,6 +21,7 @@ const (
 	Fixed        Code = "GEN113"
 	Reference    Code = "GEN114"
 	OtherHost    Code = "GEN115"
+	Embedded     Code = "GEN116"
 
 	Address    Code = "GEN201"
 	Overlap    Code = "GEN202"
@@ -87,6 +88,7 @@ var Meanings = []struct {
 	{Fixed, "Two places set a value to different things: a service fixes it, or two files disagree."},
 	{Reference, "A name in CUE leads to nothing, or an import is hidden or not used."},
 	{OtherHost, "A host's CUE refers to another host. Each is evaluated without the others; what belongs together over hosts is gen's to join."},
+	{Embedded, "A service embeds its definition. CUE would take a misspelt parameter beside it for one of the service's own."},
 	{Address, "An address or network is malformed, of the wrong family, or not where it must lie; or two hosts share one in the mesh."},
 	{Overlap, "Two networks of a host share addresses, so a packet could mean either."},
 	{PublicName, "Two services answer to the same public name."},

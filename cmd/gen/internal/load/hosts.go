@@ -109,6 +109,7 @@ func (r *repository) surveyHosts(d *ast.Field, s *source) {
 				s.shared = true
 			} else if name := label(e); name != "" {
 				s.hosts = append(s.hosts, name)
+				r.refuseEmbedding(e.Value)
 			} else {
 				r.find(finding.HostNames, e.Pos(), "a host's name is not written out").Hintf("hosts are declared by literal names")
 			}
@@ -118,6 +119,46 @@ func (r *repository) surveyHosts(d *ast.Field, s *source) {
 		default:
 			r.find(finding.HostNames, e.Pos(), "hosts are made by an expression").Hintf("hosts are declared by literal names")
 		}
+	}
+}
+
+// refuseEmbedding refuses services that embed their definition, {catalog.#X, …}:
+// CUE then takes whatever stands beside it for a field of the service, so that a
+// misspelt parameter would be accepted and ignored.
+func (r *repository) refuseEmbedding(host ast.Expr) {
+	eachField(host, func(services *ast.Field) {
+		if label(services) != "services" {
+			return
+		}
+		eachField(services.Value, func(service *ast.Field) {
+			lit, ok := unalias(service.Value).(*ast.StructLit)
+			if !ok {
+				return
+			}
+			for _, d := range lit.Elts {
+				if e, ok := d.(*ast.EmbedDecl); ok {
+					r.find(finding.Embedded, e.Pos(), "%s embeds its definition, so its fields could not be checked", label(service)).
+						Hintf("write %s: DEFINITION & {…}", label(service))
+				}
+			}
+		})
+	})
+}
+
+// eachField visits the fields of a struct, and of each in a conjunction.
+func eachField(x ast.Expr, visit func(*ast.Field)) {
+	switch x := unalias(x).(type) {
+	case *ast.StructLit:
+		for _, d := range x.Elts {
+			if f, ok := d.(*ast.Field); ok {
+				visit(f)
+			}
+		}
+	case *ast.BinaryExpr:
+		eachField(x.X, visit)
+		eachField(x.Y, visit)
+	case *ast.ParenExpr:
+		eachField(x.X, visit)
 	}
 }
 

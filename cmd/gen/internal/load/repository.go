@@ -104,9 +104,13 @@ func (r *repository) readHosts() {
 	}
 }
 
-// complete reports whether every file could be read: without one of them,
-// all others would seem to be full of mistakes.
-func (r *repository) complete() bool { return len(r.findings) == 0 }
+// complete reports whether every file could be read: without one of them, all
+// others would seem to be full of mistakes. What survey refuses hides nothing.
+func (r *repository) complete() bool {
+	return !slices.ContainsFunc(r.findings, func(f *finding.Finding) bool {
+		return f.Code != finding.Embedded && f.Code != finding.TopLevel
+	})
+}
 
 // hostNames are the hosts that the files declare, sorted.
 func (r *repository) hostNames() []string {
