@@ -260,7 +260,6 @@ func outOfBound(name, said string) string {
 var patterns = map[string]string{
 	`=~"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"`:                                         "a name of small letters, digits and inner hyphens",
 	`=~"^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$"`:                                         "a service's name: at most 12 small letters, digits and inner hyphens",
-	`=~"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$"`:                            "a secret's name: letters, digits, hyphens and underscores",
 	`=~"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"`: "a domain such as notes.example.org",
 	`=~"^age1[02-9ac-hj-np-z]{58}$"`:                                                "the public half of an age identity: age1 and 58 letters",
 	`=~"^/"`:                                                                        "an absolute path",

@@ -24,7 +24,7 @@ var modelled = map[string]reflect.Type{
 	"#Network": reflect.TypeFor[fleet.Network](), "#PublishedPort": reflect.TypeFor[fleet.PublishedPort](), "#Route": reflect.TypeFor[fleet.Route](),
 	"#Line": reflect.TypeFor[fleet.Line](), "#Reload": reflect.TypeFor[fleet.Reload](), "#Unit": reflect.TypeFor[fleet.Unit](),
 	"#HostFacts": nil, "#Instance": nil, "#Sections": nil,
-	"#Name": nil, "#ServiceName": nil, "#SecretName": nil, "#AgeKey": nil, "#Domain": nil, "#Path": nil, "#Port": nil, "#Duration": nil,
+	"#Name": nil, "#ServiceName": nil, "#AgeKey": nil, "#Domain": nil, "#Path": nil, "#Port": nil, "#Duration": nil,
 	"#Size": nil, "#Owner": nil, "#Mode": nil, "#Scalar": nil,
 }
 
