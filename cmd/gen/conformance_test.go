@@ -243,7 +243,7 @@ func bare(s string) string { return strings.NewReplacer("%%", "%", "$$", "$").Re
 func oddQuadlet(t *testing.T) string {
 	t.Helper()
 	str := func(s string) fleet.Val[string] { return fleet.Val[string]{V: s, Set: true} }
-	c := &fleet.Container{Image: str("docker.io/library/demo:1")}
+	c := &fleet.Container{Image: str("docker.io/library/demo:1"), Health: &fleet.Health{}}
 	for i, s := range odd {
 		c.Env = append(c.Env, fleet.Entry[fleet.Val[string]]{Name: fmt.Sprintf("ODD%d", i), V: str(s)})
 		c.Entrypoint = append(c.Entrypoint, str(s))

@@ -29,9 +29,21 @@ func (c *hostChecker) file(f fleet.Entry[*fleet.File], where []token.Pos) {
 	if f.V.YAML != nil {
 		have = append(have, "yaml")
 	}
+	if d := f.V.TOML; d != nil {
+		have = append(have, "toml")
+		if what, pos := d.WrongTOML(); what != "" {
+			c.find(finding.Contents, append(at(pos), where...), "the file %s: %s", f.Name, what)
+		}
+	}
+	if d := f.V.INI; d != nil {
+		have = append(have, "ini")
+		if what, pos := d.WrongINI(); what != "" {
+			c.find(finding.Contents, append(at(pos), where...), "the file %s: %s", f.Name, what)
+		}
+	}
 	switch len(have) {
 	case 0:
-		c.find(finding.Contents, where, "the file %s has no contents", f.Name).Hintf("give it text:, json: or yaml:")
+		c.find(finding.Contents, where, "the file %s has no contents", f.Name).Hintf("give it text:, json:, yaml:, toml: or ini:")
 	case 1:
 	default:
 		c.find(finding.Contents, where, "the file %s has %d contents: %s", f.Name, len(have), strings.Join(have, " and ")).Hintf("keep one of them")

@@ -10,6 +10,7 @@ import (
 
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/podman"
 	"gen.example/cmd/gen/internal/render"
 )
 
@@ -21,6 +22,9 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	for _, l := range s.Lines {
 		c.dataLine(e, l)
 	}
+	c.volumes(e)
+	c.images(e)
+	c.pod(e)
 	for _, f := range s.Files {
 		c.hostPath(f.Name, "the file", e.Name, at(f.Pos, e.Pos))
 		c.file(f, at(f.Pos, e.Pos))
@@ -30,7 +34,8 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	}
 	for _, cont := range s.Containers {
 		k := &containerChecker{c, e, cont.V, render.ContainerName(e.Name, cont.Name), cont.Name, at(cont.Pos, e.Pos)}
-		k.image()
+		k.reference(cont.V.Image.V, k.what, k.at(cont.V.Image.Pos))
+		k.upkeep()
 		k.environment()
 		k.command()
 		k.dependencies()
@@ -39,6 +44,7 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 		k.health()
 		k.files()
 		k.network()
+		k.routes()
 		k.capabilities()
 		c.sections(cont.V.Unit, "container", k.what, e.Pos)
 	}
@@ -94,21 +100,19 @@ func (k *containerChecker) at(p ...token.Pos) []token.Pos { return append(p, k.n
 // (github.com/distribution/reference).
 var reference = regexp.MustCompile(`^([a-z0-9.-]+(?::[0-9]+)?)/[a-z0-9._/-]+(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(@sha256:[0-9a-f]{64})?$`)
 
-func (k *containerChecker) image() {
-	image := k.container.Image
-	where := k.at(image.Pos)
-	g := reference.FindStringSubmatch(image.V)
+func (c *hostChecker) reference(image, what string, where []token.Pos) {
+	g := reference.FindStringSubmatch(image)
 	switch {
-	case g == nil && !strings.ContainsAny(image.V, " \t\n") && image.V != "":
-		k.find(finding.Image, where, "%s: the image %q has no registry", k.what, image.V).Hintf("write it whole, such as docker.io/library/%s", path.Base(image.V))
+	case g == nil && !strings.ContainsAny(image, " \t\n") && image != "":
+		c.find(finding.Image, where, "%s: the image %q has no registry", what, image).Hintf("write it whole, such as docker.io/library/%s", path.Base(image))
 	case g == nil:
-		k.find(finding.Image, where, "%s: %q is no image", k.what, image.V)
+		c.find(finding.Image, where, "%s: %q is no image", what, image)
 	case !strings.ContainsAny(g[1], ".:") && g[1] != "localhost":
-		k.find(finding.Image, where, "%s: the image %q has no registry", k.what, image.V).Hintf("write it whole, such as docker.io/%s", image.V)
+		c.find(finding.Image, where, "%s: the image %q has no registry", what, image).Hintf("write it whole, such as docker.io/%s", image)
 	case g[2] == "" && g[3] == "":
-		k.find(finding.Image, where, "%s: the image %q has no tag", k.what, image.V).Hintf("say which version runs, such as %s:1.2", image.V)
+		c.find(finding.Image, where, "%s: the image %q has no tag", what, image).Hintf("say which version runs, such as %s:1.2", image)
 	case g[2] == "latest" && g[3] == "":
-		k.find(finding.Image, where, "%s: the tag latest is another program tomorrow", k.what).Hintf("name a version line that updates cannot leave")
+		c.find(finding.Image, where, "%s: the tag latest is another program tomorrow", what).Hintf("name a version line that updates cannot leave")
 	}
 }
 
@@ -128,7 +132,11 @@ func (k *containerChecker) environment() {
 }
 
 func (k *containerChecker) command() {
-	for _, w := range slices.Concat(k.container.Entrypoint, k.container.Command, k.container.Health.Command) {
+	words := slices.Concat(k.container.Entrypoint, k.container.Command)
+	if h := k.container.Health; h != nil {
+		words = append(words, h.Command...)
+	}
+	for _, w := range words {
 		k.word(w.V, k.what+": its command", k.at(w.Pos))
 	}
 	for _, w := range k.container.Command {
@@ -230,8 +238,17 @@ func (k *containerChecker) secretUses() {
 
 func (k *containerChecker) health() {
 	h := k.container.Health
+	if h == nil {
+		if !k.container.Oneshot.V {
+			k.find(finding.Health, k.near, "%s does not say how to tell that it is ready", k.what).
+				Hintf("give health: command: […], or the reason why there is none: health: none: \"…\"")
+		}
+		return
+	}
 	where := k.at(h.Pos)
 	switch {
+	case k.container.Oneshot.V:
+		k.find(finding.Health, where, "%s runs to its end, and is ready then: it has no health command", k.what)
 	case len(h.Command) > 0 && h.None.Set:
 		k.find(finding.Health, where, "%s has a health command and a reason why there is none", k.what)
 	case len(h.Command) == 0 && strings.TrimSpace(h.None.V) == "":
@@ -276,12 +293,33 @@ func (k *containerChecker) network() {
 	}
 }
 
-var capability = regexp.MustCompile(`^[A-Z][A-Z_]*$`)
+// routes checks what becomes a part of the proxy's rules.
+func (k *containerChecker) routes() {
+	for _, r := range k.container.Routes {
+		for _, p := range slices.Concat(r.V.Paths, r.V.Except) {
+			k.path(p.V, k.what+": the path", k.at(p.Pos, r.Pos))
+		}
+		for _, h := range r.V.Headers {
+			k.line(h.V.V, k.what+": the header "+h.Name, k.at(h.V.Pos, r.Pos))
+		}
+		for _, to := range r.V.Redirects {
+			k.path(to.Name, k.what+": the path", k.at(to.Pos, r.Pos))
+			if !redirect.MatchString(to.V.V) {
+				k.find(finding.BadPath, k.at(to.V.Pos, to.Pos, r.Pos), "%s: %q is nothing to redirect to", k.what, to.V.V).
+					Hintf("it is a path, or an address that begins with https://")
+			}
+		}
+	}
+}
+
+// redirect is a path, or an address, without a query.
+var redirect = regexp.MustCompile(`^(https://[A-Za-z0-9.-]+(:[0-9]+)?)?/[A-Za-z0-9._/@+=~%-]*$`)
 
 func (k *containerChecker) capabilities() {
 	for _, v := range k.container.Capabilities {
-		if !capability.MatchString(v.V) || strings.HasPrefix(v.V, "CAP_") {
-			k.find(finding.BadText, k.at(v.Pos), "%s: %q is no capability", k.what, v.V).Hintf("write it like NET_BIND_SERVICE")
+		if !slices.Contains(podman.Capabilities, v.V) {
+			f := k.find(finding.BadText, k.at(v.Pos), "%s: %q is no capability", k.what, v.V)
+			f.Hint = finding.DidYouMean(strings.TrimPrefix(v.V, "CAP_"), podman.Capabilities, "write it like NET_BIND_SERVICE")
 		}
 	}
 }

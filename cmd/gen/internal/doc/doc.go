@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue/token"
+	"github.com/pelletier/go-toml/v2"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -208,4 +210,89 @@ func block(s string) bool {
 		}
 	}
 	return true
+}
+
+// TOML is the document, a struct without nulls, as TOML with a final newline,
+// under a comment. Its keys are in alphabetical order: the library's choice.
+func (n *Node) TOML(comment string) []byte {
+	var b bytes.Buffer
+	if comment != "" {
+		fmt.Fprintf(&b, "# %s\n", comment)
+	}
+	e := toml.NewEncoder(&b)
+	e.SetIndentTables(false)
+	if err := e.Encode(n.plain()); err != nil {
+		panic("doc: a document cannot be TOML: " + err.Error())
+	}
+	return b.Bytes()
+}
+
+// plain is the document as Go's own values.
+func (n *Node) plain() any {
+	switch n.Kind {
+	case Null:
+		return nil
+	case Bool:
+		return n.Scalar == "true"
+	case Number:
+		if i, err := strconv.ParseInt(n.Scalar, 10, 64); err == nil {
+			return i
+		}
+		f, err := strconv.ParseFloat(n.Scalar, 64)
+		if err != nil {
+			panic("doc: a number that is none got through decode: " + err.Error())
+		}
+		return f
+	case String:
+		return n.Scalar
+	case List:
+		items := make([]any, len(n.Items))
+		for i, item := range n.Items {
+			items[i] = item.plain()
+		}
+		return items
+	}
+	fields := map[string]any{}
+	for _, f := range n.Fields {
+		fields[f.Name] = f.Value.plain()
+	}
+	return fields
+}
+
+// INI is the document as an INI file with a final newline, under a comment:
+// settings, then sections of settings, each in order. A list gives a setting
+// several times, null one without a value. Readers differ in what they unquote,
+// so nothing is quoted: what would need it, WrongINI refuses.
+func (n *Node) INI(comment string) []byte {
+	var b bytes.Buffer
+	if comment != "" {
+		fmt.Fprintf(&b, "# %s\n", comment)
+	}
+	for _, f := range n.Fields {
+		if f.Value.Kind != Struct {
+			setting(&b, f)
+		}
+	}
+	for _, f := range n.Fields {
+		if f.Value.Kind == Struct {
+			fmt.Fprintf(&b, "\n[%s]\n", f.Name)
+			for _, s := range f.Value.Fields {
+				setting(&b, s)
+			}
+		}
+	}
+	return b.Bytes()
+}
+
+func setting(b *bytes.Buffer, f Field) {
+	switch f.Value.Kind {
+	case Null:
+		fmt.Fprintf(b, "%s\n", f.Name)
+	case List:
+		for _, item := range f.Value.Items {
+			setting(b, Field{f.Name, item})
+		}
+	default:
+		fmt.Fprintln(b, strings.TrimSpace(f.Name+" = "+f.Value.Scalar))
+	}
 }

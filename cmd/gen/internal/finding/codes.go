@@ -39,6 +39,8 @@ const (
 	Health          Code = "GEN305"
 	Mount           Code = "GEN306"
 	Reload          Code = "GEN307"
+	Pod             Code = "GEN308"
+	Update          Code = "GEN309"
 	UnitName        Code = "GEN310"
 	UnitKey         Code = "GEN311"
 	KeyTooNew       Code = "GEN312"
@@ -48,6 +50,7 @@ const (
 	BadPath  Code = "GEN402"
 	Contents Code = "GEN403"
 	DataLine Code = "GEN404"
+	Backup   Code = "GEN405"
 
 	NotAge          Code = "GEN501"
 	SecretReference Code = "GEN502"
@@ -97,21 +100,24 @@ var Meanings = []struct {
 	{Proxy, "A route has no proxy to go through, or there are two, or a container on the host's network has one."},
 	{HostName, "A host has a name that means something else in OUT."},
 	{System, "The operating system is unknown, or its podman cannot run what gen writes."},
-	{Image, "An image is not written with its registry and a tag that means the same tomorrow."},
+	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
 	{NoSuchVolume, "A container mounts a volume that its service does not declare."},
 	{NoSuchContainer, "A name of a container leads to none of the service's, or to itself."},
 	{Health, "A container does not say how to tell that it is ready, or not in a way podman can ask."},
 	{Mount, "Two things are mounted at one path of a container, or a directory would hide the image's own."},
 	{Reload, "A file is to be reloaded by a container that does not say how, or says it twice."},
+	{Pod, "Containers of a pod get into each other's way, or a route to one of them is a way to a database."},
+	{Update, "A container would be updated by itself, and a newer image would not come or could not be taken back."},
 	{UnitName, "A unit's file has a name that neither systemd nor podman reads."},
 	{UnitKey, "A section or key that systemd or podman does not know. Podman drops the whole unit, systemd ignores the key."},
 	{KeyTooNew, "A key is newer than the podman of the host's operating system, which would drop the whole unit."},
 	{UnitValue, "A key has a value that makes no sense. Podman's generator passes it on, and the unit fails at its start."},
 	{BadText, "A text would break out of its line, or cannot be given to a program."},
 	{BadPath, "A path is not clean and absolute, holds characters with a meaning, or is outside what gen may write."},
-	{Contents, "A file has no contents, or more than one kind of them."},
+	{Contents, "A file has no contents, more than one kind of them, or some that its format cannot hold."},
 	{DataLine, "A data line is malformed or guards nothing."},
+	{Backup, "A copy of a volume would not be consistent, or there is none and no reason why."},
 	{NotAge, "A file in hosts/secrets or hosts/keys is not an age file, or holds a private key in the clear."},
 	{SecretReference, "A container reads a secret that its service does not declare, or two in one place."},
 	{NoCiphertext, "A secret is declared, and hosts/secrets has no file for it."},

@@ -54,9 +54,12 @@ func (m Map[T]) Names() []string {
 
 // A Fleet is everything a repository declares.
 type Fleet struct {
-	Domain    Val[string]
-	Mesh      *MeshNetwork
-	Operators Map[*Operator]
+	Domain     Val[string]
+	Mesh       *MeshNetwork
+	Operators  Map[*Operator]
+	Store      *Store
+	Mail       *Mail
+	UpdateTime Val[string]
 
 	// Hosts are the hosts of the fleet, sorted by name.
 	Hosts []*Host `cue:"-"`
@@ -77,6 +80,22 @@ type Operator struct {
 	Age Val[string]
 }
 
+// A Store is a bucket of an S3-compatible object store.
+type Store struct {
+	Endpoint Val[string]
+	Region   Val[string]
+	Bucket   Val[string]
+}
+
+// Mail is a server that takes mail from services.
+type Mail struct {
+	Host     Val[string]
+	Port     Val[int]
+	Security Val[string]
+	User     Val[string]
+	From     Val[string]
+}
+
 // MeshNetwork is the private network between the hosts.
 type MeshNetwork struct {
 	Network  Val[string]
@@ -88,6 +107,7 @@ type Host struct {
 	Name        Val[string]
 	OS          Val[string]
 	Environment Val[string]
+	Domain      Val[string]
 	Address     Val[string]
 	Address6    Val[string]
 	Listen      Val[string]
@@ -123,22 +143,45 @@ type ProxyNetwork struct {
 type Service struct {
 	Name       Val[string]
 	Title      Val[string]
+	About      Val[string]
 	Containers Map[*Container]
+	Pod        Val[bool]
+	Images     Map[*Image]
 	Network    Network
 	Volumes    Map[*Volume]
 	Secrets    Map[*Secret]
 	Lines      Map[*Line]
 	Files      Map[*File]
 	Units      Map[*Unit]
+	Alerts     Map[*Alert]
+	Probes     Map[*Probe]
+	Restore    []Val[string]
+	Without    Without
 
 	// Pos is where the user wrote the service's name.
 	Pos token.Pos `cue:"-"`
 }
 
+// Without is why something that services usually have is missing.
+type Without struct {
+	Secrets  Val[string]
+	Settings Val[string]
+	Routes   Val[string]
+	Metrics  Val[string]
+	Alerts   Val[string]
+	Probes   Val[string]
+	Volumes  Val[string]
+	Restore  Val[string]
+	Lines    Val[string]
+}
+
 // A Container is one container and how systemd runs it. Durations are seconds.
 type Container struct {
 	Image        Val[string]
-	ImageVolumes []Val[string]
+	Tags         *Tags
+	Update       Val[string]
+	Feed         Val[string]
+	ImageVolumes []Val[string] // nil if unknown, empty if there are none
 	Entrypoint   []Val[string]
 	Command      []Val[string]
 	User         Val[string]
@@ -149,22 +192,37 @@ type Container struct {
 	Files        Map[*File]
 	Derived      Map[Val[string]]
 	Needs        Map[Val[bool]]
-	Health       Health
+	Oneshot      Val[bool]
+	Health       *Health
 	Start        Val[Seconds]
 	Stop         Val[Seconds]
 	Memory       Val[string]
 	Tasks        Val[int]
 	Capabilities []Val[string]
-	ReadOnly     Val[bool]
+	Writable     Val[string]
 	Address      Val[string]
 	Address6     Val[string]
 	HostNetwork  Val[bool]
 	Ports        Map[*PublishedPort]
 	Routes       Map[*Route]
+	Metrics      Map[*Metrics]
+	Database     *Database
 	Reload       *Reload
 	Unit         Sections
 
 	Pos token.Pos `cue:"-"`
+}
+
+// Tags are those of an image that stay in one line.
+type Tags struct {
+	Follow Val[string]
+	None   Val[string]
+}
+
+// An Image has a unit of its own, which pulls it.
+type Image struct {
+	Image Val[string]
+	Unit  Sections
 }
 
 // Health is how to tell that a container is ready.
@@ -200,10 +258,43 @@ type SecretFile struct {
 	Units []Val[string]
 }
 
-// A Volume is a directory that outlives every container.
+// A Volume is a directory that outlives every container, or podman's own volume.
 type Volume struct {
-	Owner Val[string]
-	Mode  Val[string]
+	Owner  Val[string]
+	Mode   Val[string]
+	Backup Val[string]
+	Why    Val[string]
+	Named  Val[bool]
+	Unit   Sections
+}
+
+// Metrics are what a container says of itself to Prometheus.
+type Metrics struct {
+	Port Val[int]
+	Path Val[string]
+}
+
+// A Database is what a container is the server of.
+type Database struct {
+	Engine    Val[string]
+	Name      Val[string]
+	User      Val[string]
+	Localhost Val[bool]
+}
+
+// An Alert is a condition that somebody should know of.
+type Alert struct {
+	Expr        Val[string]
+	For         Val[Seconds]
+	Severity    Val[string]
+	Summary     Val[string]
+	Description Val[string]
+}
+
+// A Probe is an address that must answer.
+type Probe struct {
+	URL  Val[string]
+	Body Val[string]
 }
 
 // A Mount is a file or directory of the host inside a container.
@@ -213,11 +304,13 @@ type Mount struct {
 	Propagation Val[string]
 }
 
-// A File that gen writes. Exactly one of Text, JSON and YAML holds its contents.
+// A File that gen writes. Exactly one of Text and the documents holds its contents.
 type File struct {
 	Text  Val[string]
 	JSON  *doc.Node
 	YAML  *doc.Node
+	TOML  *doc.Node
+	INI   *doc.Node
 	Mode  Val[string]
 	Owner Val[string]
 	On    Val[string]
@@ -241,15 +334,19 @@ type PublishedPort struct {
 
 // A Route is a public name that leads to a port of a container.
 type Route struct {
-	Host  Val[string]
-	Port  Val[int]
-	Paths []Val[string]
+	Host      Val[string]
+	Port      Val[int]
+	Paths     []Val[string]
+	Except    []Val[string]
+	Headers   Map[Val[string]]
+	Redirects Map[Val[string]]
 }
 
 // A Line is what the stored data of one component looks like.
 type Line struct {
 	Line       Val[string]
 	Accepts    []Val[string]
+	Back       Val[bool]
 	Containers Map[Val[bool]]
 }
 

@@ -274,6 +274,13 @@ var patterns = map[string]string{
 	`=~"^0[0-7]{3}$"`:                                  "a file mode of four octal digits such as 0640",
 	`=~"^[A-Za-z0-9][A-Za-z0-9._-]*$"`:                 "a data line such as postgres-17",
 	`=~"^[A-Z][A-Z0-9]*$"`:                             "a signal such as HUP",
+	`=~"^([01][0-9]|2[0-3]):[0-5][0-9]$"`:              "a time of day such as 04:30",
+	`=~"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"`:           "a bucket's name",
+	`=~"^[^@ ]+@[^@ ]+$"`:                              "a mail address",
+	`=~"^[A-Z][A-Za-z0-9]*$"`:                          "a name such as DiskFull",
+	`=~"^https://"`:                                    "an address that begins with https://",
+	`=~"^https?://"`:                                   "an address that begins with https:// or http://",
+	`=~"^[A-Za-z0-9-]+$"`:                              "the name of a header",
 }
 
 // fieldsAround are the names that stand, or may stand, beside the last one of a path.

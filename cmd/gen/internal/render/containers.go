@@ -42,6 +42,10 @@ func file(at string, f fleet.Entry[*fleet.File], definition string) *tree.File {
 		t.Body, t.Doc = f.V.JSON.JSON(), f.V.JSON
 	case f.V.YAML != nil:
 		t.Body, t.Doc = f.V.YAML.YAML(madeBy(definition)), f.V.YAML
+	case f.V.TOML != nil:
+		t.Body, t.Doc = f.V.TOML.TOML(madeBy(definition)), f.V.TOML
+	case f.V.INI != nil:
+		t.Body, t.Doc = f.V.INI.INI(madeBy(definition)), f.V.INI
 	default:
 		t.Body, t.Doc = []byte(f.V.Text.V), doc.Str(f.V.Text.V, f.V.Text.Pos)
 	}
@@ -70,7 +74,9 @@ func (q quadlet) unit() *unit.File {
 	q.network(s)
 	q.health(s)
 	q.running(u.Section("Service"))
-	u.Section("Install").Add("WantedBy", "multi-user.target", q.container.Pos)
+	if !q.container.Oneshot.V {
+		u.Section("Install").Add("WantedBy", "multi-user.target", q.container.Pos)
+	}
 	merge(u, q.container.Unit)
 	return u
 }
@@ -87,10 +93,15 @@ func (q quadlet) dependencies(s *unit.Section) {
 	for _, n := range c.Needs {
 		after(ContainerUnit(q.service.Name.V, n.Name), n.Pos)
 	}
-	if len(c.Volumes) > 0 {
-		after(tmpfilesUnit, c.Volumes[0].Pos)
+	for _, i := range q.service.Images {
+		if i.V.Image.V == c.Image.V {
+			after(imageUnit(q.service.Name.V, i.Name), i.Pos)
+		}
 	}
-	if len(c.Ports) > 0 {
+	if dirs := directories(q.service, c); len(dirs) > 0 {
+		after(tmpfilesUnit, dirs[0].Pos)
+	}
+	if len(c.Ports) > 0 && !q.service.Pod.V {
 		after(sysctlUnit, c.Ports[0].Pos)
 	} else if c.HostNetwork.V {
 		after(sysctlUnit, c.HostNetwork.Pos)
@@ -101,6 +112,9 @@ func (q quadlet) identity(s *unit.Section) {
 	c := q.container
 	s.Add("ContainerName", ContainerName(q.service.Name.V, q.name), c.Pos)
 	s.Add("Image", unit.Literal(c.Image.V), c.Image.Pos)
+	if c.Update.V == "minor" {
+		s.Add("AutoUpdate", "registry", c.Update.Pos)
+	}
 	if len(c.Entrypoint) > 0 {
 		s.Add("Entrypoint", unit.Literal(jsonWords(c.Entrypoint)), c.Entrypoint[0].Pos)
 	}
@@ -117,8 +131,8 @@ func (q quadlet) identity(s *unit.Section) {
 		s.Add("AddCapability", k.V, k.Pos)
 	}
 	s.Add("NoNewPrivileges", "true", c.Pos)
-	if c.ReadOnly.V {
-		s.Add("ReadOnly", "true", c.ReadOnly.Pos)
+	if !c.Writable.Set {
+		s.Add("ReadOnly", "true", c.Pos)
 	}
 }
 
@@ -141,7 +155,7 @@ func (q quadlet) environment(s *unit.Section) {
 func (q quadlet) mounts(s *unit.Section) {
 	c := q.container
 	for _, v := range c.Volumes {
-		s.Add("Volume", VolumeDir(q.service.Name.V, v.Name)+":"+v.V.V, v.Pos)
+		s.Add("Volume", volumeSource(q.service, v.Name)+":"+v.V.V, v.Pos)
 	}
 	dirs := mountDirs(c)
 	for _, d := range slices.Sorted(maps.Keys(dirs)) {
@@ -187,6 +201,10 @@ func (q quadlet) posBelow(dir string) token.Pos {
 // and the proxy's if a route leads here.
 func (q quadlet) network(s *unit.Section) {
 	c := q.container
+	if q.service.Pod.V {
+		s.Add("Pod", q.service.Name.V+".pod", q.service.Pod.Pos)
+		return
+	}
 	if c.HostNetwork.V {
 		s.Add("Network", "host", c.HostNetwork.Pos)
 		return
@@ -202,7 +220,11 @@ func (q quadlet) network(s *unit.Section) {
 	if proxy, _, _, ok := Proxy(q.host); ok && len(c.Routes) > 0 && proxy != q.service.Name.V {
 		s.Add("Network", proxy+".network", c.Routes[0].Pos)
 	}
-	for _, p := range c.Ports {
+	q.publish(s)
+}
+
+func (q quadlet) publish(s *unit.Section) {
+	for _, p := range q.container.Ports {
 		for _, address := range q.addresses(p.V.Audience.V) {
 			s.Add("PublishPort", fmt.Sprintf("%s:%d:%d/%s", address, p.V.Host.V, p.V.Container.V, p.V.Protocol.V), p.Pos)
 		}
@@ -237,7 +259,10 @@ const startupInterval = "1s"
 // count, so that only TimeoutStartSec= bounds an upgrade of the data.
 func (q quadlet) health(s *unit.Section) {
 	c, h := q.container, q.container.Health
-	if len(h.Command) > 0 {
+	switch {
+	case h == nil: // a oneshot is ready when it has ended
+		s.Add("HealthCmd", "none", c.Pos)
+	case len(h.Command) > 0:
 		command := unit.Literal(jsonWords(h.Command))
 		s.Add("HealthCmd", command, h.Command[0].Pos)
 		s.Add("HealthInterval", span(h.Interval.V), h.Interval.Pos)
@@ -247,7 +272,7 @@ func (q quadlet) health(s *unit.Section) {
 		s.Add("HealthStartupInterval", startupInterval, h.Command[0].Pos)
 		s.Add("HealthStartupTimeout", span(h.Timeout.V), h.Timeout.Pos)
 		s.Add("Notify", "healthy", h.Command[0].Pos)
-	} else {
+	default:
 		s.Add("HealthCmd", "none", h.None.Pos)
 	}
 	s.Add("StopTimeout", strconv.Itoa(int(c.Stop.V)), c.Stop.Pos)
@@ -258,8 +283,12 @@ const stopMargin = 30
 
 func (q quadlet) running(s *unit.Section) {
 	c := q.container
-	s.Add("Restart", "always", c.Pos)
-	s.Add("RestartSec", "5s", c.Pos)
+	if c.Oneshot.V {
+		s.Add("Type", "oneshot", c.Oneshot.Pos)
+	} else {
+		s.Add("Restart", "always", c.Pos)
+		s.Add("RestartSec", "5s", c.Pos)
+	}
 	s.Add("TimeoutStartSec", span(c.Start.V), c.Start.Pos)
 	s.Add("TimeoutStopSec", span(c.Stop.V+stopMargin), c.Stop.Pos)
 	if c.Memory.Set {

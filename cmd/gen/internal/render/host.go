@@ -18,19 +18,20 @@ import (
 func volumes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 	var confs []string
 	for _, s := range h.Services {
-		if len(s.V.Volumes) == 0 {
+		dirs := slices.DeleteFunc(slices.Clone(s.V.Volumes), func(v fleet.Entry[*fleet.Volume]) bool { return v.V.Named.V })
+		if len(dirs) == 0 {
 			continue
 		}
 		var b strings.Builder
 		fmt.Fprintf(&b, "# %s\n", madeBy("services."+s.Name+".volumes"))
 		fmt.Fprintf(&b, "d %s 0755 0 0 -\n", data+s.Name)
-		for _, v := range s.V.Volumes {
+		for _, v := range dirs {
 			uid, gid, _ := strings.Cut(v.V.Owner.V, ":")
 			fmt.Fprintf(&b, "d %s :%s :%s :%s -\n", VolumeDir(s.Name, v.Name), v.V.Mode.V, uid, gid)
 		}
 		conf := "/etc/tmpfiles.d/gen-" + s.Name + ".conf"
 		confs = append(confs, conf)
-		files = append(files, &tree.File{Path: conf, Mode: "0644", Owner: "0:0", Body: []byte(b.String()), On: "restart", Pos: s.V.Volumes[0].Pos})
+		files = append(files, &tree.File{Path: conf, Mode: "0644", Owner: "0:0", Body: []byte(b.String()), On: "restart", Pos: dirs[0].Pos})
 	}
 	if len(confs) == 0 {
 		return nil
@@ -39,6 +40,34 @@ func volumes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		"/usr/bin/systemd-tmpfiles --create "+strings.Join(confs, " "), h.Pos)
 	u.Section("Unit").Add("RequiresMountsFor", strings.TrimSuffix(data, "/"), h.Pos)
 	return append(files, &tree.File{Path: UnitPath(tmpfilesUnit), Mode: "0644", Owner: "0:0", Unit: u, Pos: h.Pos})
+}
+
+// named are the volumes that podman keeps.
+func named(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
+	for _, s := range h.Services {
+		for _, v := range s.V.Volumes {
+			if !v.V.Named.V {
+				continue
+			}
+			name := namedVolume(s.Name, v.Name)
+			u := &unit.File{Comment: madeBy("services." + s.Name + ".volumes." + v.Name)}
+			u.Section("Unit").Add("Description", unit.Literal(s.V.Title.V+": "+v.Name), s.V.Title.Pos)
+			u.Section("Volume").Add("VolumeName", name, v.Pos)
+			merge(u, v.V.Unit)
+			files = append(files, &tree.File{Path: UnitPath(name + ".volume"), Mode: "0644", Owner: "0:0", Unit: u, Pos: v.Pos})
+		}
+	}
+	return files
+}
+
+// directories are the volumes of a container that tmpfiles makes.
+func directories(s *fleet.Service, c *fleet.Container) (out fleet.Map[fleet.Val[string]]) {
+	for _, v := range c.Volumes {
+		if volume, ok := s.Volumes.Get(v.Name); ok && !volume.Named.V {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // sysctl are the kernel's parameters, set by a unit of ours that others are

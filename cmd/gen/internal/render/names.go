@@ -36,6 +36,21 @@ func PodmanSecret(service, secret string) string { return service + "." + secret
 // VolumeDir is where a volume is on the host.
 func VolumeDir(service, volume string) string { return data + service + "/" + volume }
 
+// volumeSource is what a container mounts for a volume: its directory, or the
+// quadlet of a named one.
+func volumeSource(s *fleet.Service, volume string) string {
+	if v, ok := s.Volumes.Get(volume); ok && v.Named.V {
+		return namedVolume(s.Name.V, volume) + ".volume"
+	}
+	return VolumeDir(s.Name.V, volume)
+}
+
+// namedVolume is the name of a volume that podman keeps, and the stem of its unit.
+func namedVolume(service, volume string) string { return service + "-" + volume }
+
+// imageUnit is the service that podman's generator makes of an image's unit.
+func imageUnit(service, image string) string { return service + "-" + image + "-image.service" }
+
 // FilePath is where a container's file is on the host.
 func FilePath(service, container, file string) string {
 	return own + service + "/" + container + file

@@ -11,9 +11,13 @@ import (
 // backends are the parts of what gen writes for a host.
 var backends = []func(*fleet.Fleet, *fleet.Host) []*tree.File{
 	containers,
+	pods,
+	images,
 	networks,
 	routes,
 	volumes,
+	named,
+	updates,
 	sysctl,
 	pool,
 	hostFiles,
@@ -44,6 +48,6 @@ func madeBy(definition string) string { return "Made by gen from " + definition 
 // Fleet is what belongs to no single host.
 func Fleet(f *fleet.Fleet) *tree.Tree {
 	t := &tree.Tree{Host: "fleet"}
-	t.Add(dns(f))
+	t.Add(dns(f), releases(f), catalogue(f))
 	return t
 }

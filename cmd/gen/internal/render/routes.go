@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"gen.example/cmd/gen/internal/doc"
@@ -18,11 +19,12 @@ func routes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 	}
 	files = append(files, tlsOptions(FilePath(proxy, container, dir)+"/_tls.yml", h))
 	for _, s := range h.Services {
-		routers, services := doc.Obj(), doc.Obj()
+		routers, services, middlewares := doc.Obj(), doc.Obj(), doc.Obj()
 		for _, c := range s.V.Containers {
 			for _, r := range c.V.Routes {
 				name := s.Name + "_" + c.Name + "_" + r.Name // no name holds an underscore
-				routers.Set(name, router(name, r.V))
+				used := middleware(middlewares, name, r.V)
+				routers.Set(name, router(name, r.V, used))
 				url := fmt.Sprintf("http://%s:%d", ContainerName(s.Name, c.Name), r.V.Port.V)
 				services.Set(name, doc.Obj("loadBalancer", doc.Obj("servers",
 					&doc.Node{Kind: doc.List, Items: []*doc.Node{doc.Obj("url", doc.Str(url, r.V.Port.Pos))}})))
@@ -31,7 +33,11 @@ func routes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		if len(routers.Fields) == 0 {
 			continue
 		}
-		d := doc.Obj("http", doc.Obj("routers", routers, "services", services))
+		d := doc.Obj("http", doc.Obj("routers", routers))
+		if len(middlewares.Fields) > 0 {
+			d.Fields[0].Value.Set("middlewares", middlewares)
+		}
+		d.Fields[0].Value.Set("services", services)
 		files = append(files, &tree.File{
 			Path: FilePath(proxy, container, dir+"/"+s.Name+".yml"), Mode: "0644", Owner: "0:0",
 			Body: d.YAML(madeBy("services." + s.Name)), Doc: d, On: "watch", Pos: s.V.Pos,
@@ -49,14 +55,59 @@ func tlsOptions(path string, h *fleet.Host) *tree.File {
 		Body: d.YAML(madeBy("hosts." + h.Name.V)), Doc: d, On: "watch", Pos: h.Pos}
 }
 
-func router(name string, r *fleet.Route) *doc.Node {
+func router(name string, r *fleet.Route, middlewares []string) *doc.Node {
 	rule := "Host(`" + r.Host.V + "`)"
 	if len(r.Paths) > 0 {
-		var prefixes []string
-		for _, p := range r.Paths {
-			prefixes = append(prefixes, "PathPrefix(`"+p.V+"`)")
-		}
-		rule += " && (" + strings.Join(prefixes, " || ") + ")"
+		rule += " && (" + prefixes(r.Paths) + ")"
 	}
-	return doc.Obj("entryPoints", doc.Strs("websecure"), "rule", doc.Str(rule, r.Host.Pos), "service", doc.Str(name, r.Port.Pos))
+	if len(r.Except) > 0 {
+		rule += " && !(" + prefixes(r.Except) + ")"
+	}
+	d := doc.Obj("entryPoints", doc.Strs("websecure"), "rule", doc.Str(rule, r.Host.Pos))
+	if len(middlewares) > 0 {
+		d.Set("middlewares", doc.Strs(middlewares...))
+	}
+	d.Set("service", doc.Str(name, r.Port.Pos))
+	return d
+}
+
+func prefixes(paths []fleet.Val[string]) string {
+	var out []string
+	for _, p := range paths {
+		out = append(out, "PathPrefix(`"+p.V+"`)")
+	}
+	return strings.Join(out, " || ")
+}
+
+// middleware adds what a route does besides leading somewhere, and names it in
+// the order in which a request passes it.
+func middleware(all *doc.Node, route string, r *fleet.Route) (names []string) {
+	add := func(kind string, d *doc.Node) {
+		names = append(names, route+"_"+kind)
+		all.Set(route+"_"+kind, d)
+	}
+	if len(r.Headers) > 0 {
+		headers := doc.Obj()
+		for _, h := range r.Headers {
+			headers.Set(h.Name, doc.Str(h.V.V, h.V.Pos))
+		}
+		add("headers", doc.Obj("headers", doc.Obj("customResponseHeaders", headers)))
+	}
+	for i, p := range r.Redirects {
+		add(fmt.Sprintf("redirect%d", i+1), doc.Obj("redirectRegex", redirect(p)))
+	}
+	return names
+}
+
+// redirect matches the whole address of a request: the path with or without a
+// slash at its end, and keeps the query.
+func redirect(p fleet.Entry[fleet.Val[string]]) *doc.Node {
+	to := strings.ReplaceAll(p.V.V, "$", "$$")
+	if strings.HasPrefix(to, "/") {
+		to = "${1}" + to
+	}
+	return doc.Obj(
+		"regex", doc.Str(`^(https?://[^/?]+)`+regexp.QuoteMeta(p.Name)+`/?(\?.*)?$`, p.Pos),
+		"replacement", doc.Str(to+"${2}", p.V.Pos),
+		"permanent", &doc.Node{Kind: doc.Bool, Scalar: "true", Pos: p.Pos})
 }
