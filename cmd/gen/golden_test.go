@@ -39,7 +39,7 @@ func TestGoldenFleet(t *testing.T) {
 }
 
 // TestGoldenCases compiles small fleets, one idea each. A case holds want/, the
-// trees of its hosts, or err, what gen says.
+// trees of its hosts (and fleet/ where that is the idea), or err, what gen says.
 func TestGoldenCases(t *testing.T) {
 	for _, name := range caseNames(t) {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestGoldenCases(t *testing.T) {
 			if code != ok || said != "" {
 				t.Fatalf("exit %d, and it says %q", code, said)
 			}
-			if diff := cmp.Diff(hostTrees(readTree(t, filepath.Join(dir, "want"))), hostTrees(readTree(t, out))); diff != "" {
+			if diff := cmp.Diff(readTree(t, filepath.Join(dir, "want")), wanted(t, dir, readTree(t, out))); diff != "" {
 				t.Errorf("want (-) is not what gen writes (+); %s\n%s", accept, diff)
 			}
 		})
@@ -127,11 +127,14 @@ func readTree(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// hostTrees leaves out what is the same for every host, and what belongs to none.
-func hostTrees(files map[string]string) map[string]string {
+// wanted leaves out what is the same for every host, and what belongs to none
+// unless the case shows it.
+func wanted(t *testing.T, dir string, files map[string]string) map[string]string {
+	t.Helper()
+	_, err := os.Stat(filepath.Join(dir, "want/fleet"))
 	for p := range files {
 		host, file, _ := strings.Cut(p, "/")
-		if host == "fleet" || slices.Contains([]string{"install", "push", "SHA256SUMS"}, file) {
+		if host == "fleet" && err != nil || slices.Contains([]string{"install", "push", "SHA256SUMS"}, file) {
 			delete(files, p)
 		}
 	}
@@ -141,6 +144,7 @@ func hostTrees(files map[string]string) map[string]string {
 func updateCase(t *testing.T, dir, out, said string, code int) {
 	t.Helper()
 	want, errFile := filepath.Join(dir, "want"), filepath.Join(dir, "err")
+	files := wanted(t, dir, readTree(t, out))
 	for _, old := range []string{want, errFile} {
 		if err := os.RemoveAll(old); err != nil {
 			t.Fatal(err)
@@ -152,7 +156,7 @@ func updateCase(t *testing.T, dir, out, said string, code int) {
 		}
 		return
 	}
-	for p, body := range hostTrees(readTree(t, out)) {
+	for p, body := range files {
 		to := filepath.Join(want, filepath.FromSlash(p))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)

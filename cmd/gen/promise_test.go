@@ -348,38 +348,52 @@ func TestMinimal(t *testing.T) {
 	}
 	own := func(unit string) string { return unit + " restart" }
 	want := map[string][]string{ // by path: the stamps that change with it
-		"/etc/containers/systemd/container.d/10-all.conf":            {own("demo-agent.service"), own("demo-app.service"), own("demo-cache.service"), own("traefik-app.service")},
-		"/etc/containers/systemd/demo-agent.container":               {own("demo-agent.service")},
-		"/etc/containers/systemd/demo-app.container":                 {own("demo-app.service")},
-		"/etc/containers/systemd/demo-cache.container":               {own("demo-cache.service")},
-		"/etc/containers/systemd/demo.network":                       {own("demo-network.service")},
-		"/etc/containers/systemd/traefik-app.container":              {own("traefik-app.service")},
-		"/etc/containers/systemd/traefik.network":                    {own("traefik-network.service")},
-		"/etc/demo/owned.json":                                       nil, // nobody says to read it
-		"/etc/motd":                                                  nil,
-		"/etc/ssh/sshd_config.d/50-own.conf":                         {"ssh.service reload"},
-		"/etc/sysctl.d/50-gen.conf":                                  {own("gen-sysctl.service")},
-		"/etc/systemd/system/demo-sweep.service":                     {own("demo-sweep.service")},
-		"/etc/systemd/system/gen-sysctl.service":                     {own("gen-sysctl.service")},
-		"/etc/systemd/system/gen-tmpfiles.service":                   {own("gen-tmpfiles.service")},
-		"/etc/systemd/system/ssh.service.d/10-own.conf":              {own("ssh.service")},
-		"/etc/systemd/system/timers.target.d/50-gen-trim.timer.conf": nil,
-		"/etc/systemd/system/trim.service":                           {own("trim.service")},
-		"/etc/systemd/system/trim.timer":                             {own("trim.timer")},
-		"/etc/tmpfiles.d/gen-demo.conf":                              {own("gen-tmpfiles.service")},
-		"/etc/tmpfiles.d/gen-traefik.conf":                           {own("gen-tmpfiles.service")},
-		"/srv/demo/readme.txt":                                       nil,
-		"/usr/local/etc/demo/app/etc/demo/live/rules.json":           {"demo-app.service reload"},
-		"/usr/local/etc/demo/app/etc/demo/main.yaml":                 {own("demo-app.service")},
-		"/usr/local/etc/demo/app/etc/demo/seen/list.txt":             nil, // watched
-		"/usr/local/etc/demo/cache/etc/redis/live/redis.conf":        {"demo-cache.service reload"},
-		"/usr/local/etc/traefik/app/etc/traefik/routes/_tls.yml":     nil, // watched
-		"/usr/local/etc/traefik/app/etc/traefik/routes/demo.yml":     nil, // watched
-		"/usr/local/etc/traefik/app/etc/traefik/traefik.yml":         {own("traefik-app.service")},
-		"/usr/local/share/demo.yaml":                                 nil, // watched
-		"staging.demo.key":                                           {own("demo-app.service")},
-		"staging.demo.word":                                          {own("demo-app.service")},
-		"staging.one.token":                                          {own("trim.timer")},
+		"/etc/containers/containers.conf.d/50-gen.conf":                            {own("team-network.service")},
+		"/etc/containers/systemd/container.d/10-all.conf":                          {own("demo-agent.service"), own("demo-app.service"), own("demo-cache.service"), own("team-app.service"), own("team-db.service"), own("team-report.service"), own("traefik-app.service")},
+		"/etc/containers/systemd/demo-agent.container":                             {own("demo-agent.service")},
+		"/etc/containers/systemd/demo-app.container":                               {own("demo-app.service")},
+		"/etc/containers/systemd/demo-cache.container":                             {own("demo-cache.service")},
+		"/etc/containers/systemd/demo-cache.volume":                                {own("demo-cache-volume.service")},
+		"/etc/containers/systemd/demo-demo.image":                                  {own("demo-demo-image.service")},
+		"/etc/containers/systemd/demo.network":                                     {own("demo-network.service")},
+		"/etc/containers/systemd/team-app.container":                               {own("team-app.service")},
+		"/etc/containers/systemd/team-db.container":                                {own("team-db.service")},
+		"/etc/containers/systemd/team-report.container":                            {own("team-report.service")},
+		"/etc/containers/systemd/team.network":                                     {own("team-network.service")},
+		"/etc/containers/systemd/team.pod":                                         {own("team-pod.service")},
+		"/etc/containers/systemd/traefik-app.container":                            {own("traefik-app.service")},
+		"/etc/containers/systemd/traefik.network":                                  {own("traefik-network.service")},
+		"/etc/demo/owned.json":                                                     nil, // nobody says to read it
+		"/etc/motd":                                                                nil,
+		"/etc/ssh/sshd_config.d/50-own.conf":                                       {"ssh.service reload"},
+		"/etc/sysctl.d/50-gen.conf":                                                {own("gen-sysctl.service")},
+		"/etc/systemd/system/demo-sweep.service":                                   {own("demo-sweep.service")},
+		"/etc/systemd/system/gen-sysctl.service":                                   {own("gen-sysctl.service")},
+		"/etc/systemd/system/gen-tmpfiles.service":                                 {own("gen-tmpfiles.service")},
+		"/etc/systemd/system/podman-auto-update.timer":                             {own("podman-auto-update.timer")},
+		"/etc/systemd/system/timers.target.d/50-gen-podman-auto-update.timer.conf": nil,
+		"/etc/systemd/system/ssh.service.d/10-own.conf":                            {own("ssh.service")},
+		"/etc/systemd/system/timers.target.d/50-gen-trim.timer.conf":               nil,
+		"/etc/systemd/system/trim.service":                                         {own("trim.service")},
+		"/etc/systemd/system/trim.timer":                                           {own("trim.timer")},
+		"/etc/tmpfiles.d/gen-demo.conf":                                            {own("gen-tmpfiles.service")},
+		"/etc/tmpfiles.d/gen-team.conf":                                            {own("gen-tmpfiles.service")},
+		"/etc/tmpfiles.d/gen-traefik.conf":                                         {own("gen-tmpfiles.service")},
+		"/srv/demo/readme.txt":                                                     nil,
+		"/usr/local/etc/demo/app/etc/demo/live/rules.json":                         {"demo-app.service reload"},
+		"/usr/local/etc/demo/app/etc/demo/main.ini":                                {own("demo-app.service")},
+		"/usr/local/etc/demo/app/etc/demo/main.toml":                               {own("demo-app.service")},
+		"/usr/local/etc/demo/app/etc/demo/main.yaml":                               {own("demo-app.service")},
+		"/usr/local/etc/demo/app/etc/demo/seen/list.txt":                           nil, // watched
+		"/usr/local/etc/demo/cache/etc/redis/live/redis.conf":                      {"demo-cache.service reload"},
+		"/usr/local/etc/traefik/app/etc/traefik/routes/team.yml":                   nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/routes/_tls.yml":                   nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/routes/demo.yml":                   nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/traefik.yml":                       {own("traefik-app.service")},
+		"/usr/local/share/demo.yaml":                                               nil, // watched
+		"staging.demo.key":                                                         {own("demo-app.service")},
+		"staging.demo.word":                                                        {own("demo-app.service")},
+		"staging.one.token":                                                        {own("trim.timer")},
 	}
 	tr := render.Host(f, f.Hosts[0])
 	base := stampsOf(tr)

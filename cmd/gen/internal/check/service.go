@@ -300,7 +300,9 @@ func (k *containerChecker) routes() {
 			k.path(p.V, k.what+": the path", k.at(p.Pos, r.Pos))
 		}
 		for _, h := range r.V.Headers {
-			k.line(h.V.V, k.what+": the header "+h.Name, k.at(h.V.Pos, r.Pos))
+			if k.line(h.V.V, k.what+": the header "+h.Name, k.at(h.V.Pos, r.Pos)) && strings.Contains(h.V.V, "{{") {
+				k.find(finding.BadText, k.at(h.V.Pos, r.Pos), "%s: the header %s holds {{, which begins a template to Traefik", k.what, h.Name)
+			}
 		}
 		for _, to := range r.V.Redirects {
 			k.path(to.Name, k.what+": the path", k.at(to.Pos, r.Pos))

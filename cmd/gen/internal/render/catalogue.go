@@ -110,7 +110,21 @@ func imageVolumeFact(_ *fleet.Service, c *fleet.Container) string {
 	if c.ImageVolumes == nil {
 		return ""
 	}
-	return orNone(strings.Join(values(c.ImageVolumes), "<br>"))
+	var facts []string
+	for _, v := range c.ImageVolumes {
+		facts = append(facts, v.V+" on "+mountedAt(c, v.V))
+	}
+	return orNone(strings.Join(facts, "<br>"))
+}
+
+// mountedAt is what a container has at a path: check knows that it is something.
+func mountedAt(c *fleet.Container, path string) string {
+	for _, v := range c.Volumes {
+		if v.V.V == path {
+			return v.Name
+		}
+	}
+	return "a file system that ends with the container"
 }
 
 func healthFact(_ *fleet.Service, c *fleet.Container) string {
@@ -145,7 +159,7 @@ var serviceFacts = []struct {
 
 func serviceTable(s *fleet.Service) string {
 	var b strings.Builder
-	b.WriteString("| service | |\n|---|---|\n")
+	b.WriteString("| service | as a whole |\n|---|---|\n")
 	for _, row := range serviceFacts {
 		cell := strings.Join(row.facts(s), "<br>")
 		if w := row.without(&s.Without); w.Set {

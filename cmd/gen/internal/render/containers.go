@@ -203,6 +203,9 @@ func (q quadlet) network(s *unit.Section) {
 	c := q.container
 	if q.service.Pod.V {
 		s.Add("Pod", q.service.Name.V+".pod", q.service.Pod.Pos)
+		if c.Oneshot.V {
+			s.Add("StartWithPod", "false", c.Oneshot.Pos)
+		}
 		return
 	}
 	if c.HostNetwork.V {

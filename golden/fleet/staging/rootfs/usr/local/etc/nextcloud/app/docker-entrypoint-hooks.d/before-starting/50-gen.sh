@@ -2,4 +2,5 @@
 # Runs as www-data before every start.
 set -eu
 php /var/www/html/occ config:import /etc/nextcloud/config.json
-php /var/www/html/occ config:app:set serverinfo token --value "$(cat /run/secrets/serverinfo-token)" >/dev/null
+token=/run/secrets/serverinfo-token
+[ ! -e "$token" ] || php /var/www/html/occ config:app:set serverinfo token --value "$(cat "$token")" >/dev/null
