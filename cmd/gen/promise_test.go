@@ -452,7 +452,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, err := os.ReadFile(filepath.Join(repository, "hosts/vps1.cue"))
+	host, err := os.ReadFile(filepath.Join(repository, "hosts/vps2.cue"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,6 +462,6 @@ func TestReadme(t *testing.T) {
 		return strings.Join(strings.Fields(strings.NewReplacer("{", " { ", "}", " } ").Replace(s)), " ")
 	}
 	if !strings.Contains(words(string(host)), words(block)) {
-		t.Errorf("the README shows\n%s\nand hosts/vps1.cue has\n%s", block, host)
+		t.Errorf("the README shows\n%s\nand hosts/vps2.cue has\n%s", block, host)
 	}
 }

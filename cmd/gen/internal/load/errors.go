@@ -54,9 +54,14 @@ func (e *evaluation) diagnose(pkg cue.Value) (fs []*finding.Finding) {
 	}
 }
 
-func selectors(path []string) cue.Path {
+// selectors leads to a path of a package, also to names of the user's own.
+func selectors(pkg cue.Value, path []string) cue.Path {
 	var sels []cue.Selector
 	for _, p := range path {
+		if strings.HasPrefix(p, "_") {
+			sels = append(sels, cue.Hid(p, pkg.BuildInstance().ID()))
+			continue
+		}
 		sels = append(sels, cue.Str(p))
 	}
 	return cue.MakePath(sels...)
@@ -128,7 +133,7 @@ func (e *evaluation) mistake(pkg cue.Value, err errors.Error) *mistake {
 	format, args := err.Msg()
 	var others []token.Pos
 	for _, p := range errors.Positions(err) {
-		if e.own(p) {
+		if inHosts(p) {
 			m.used = append(m.used, p)
 		} else if !e.rule(p) {
 			others = append(others, p)
@@ -151,8 +156,8 @@ func InSchema(p token.Pos) bool {
 	return strings.HasPrefix(p.Filename(), Module+"/schema/") || strings.HasPrefix(p.Filename(), "schema/")
 }
 
-// own reports whether a place is in hosts/, where every value of a fleet begins.
-func (e *evaluation) own(p token.Pos) bool { return strings.HasPrefix(p.Filename(), "hosts/") }
+// inHosts reports whether a place is in hosts/, where every value of a fleet begins.
+func inHosts(p token.Pos) bool { return strings.HasPrefix(p.Filename(), "hosts/") }
 
 func (e *evaluation) blame(m *mistake) token.Pos {
 	at := e.places.at(m.path...)
@@ -285,7 +290,7 @@ var patterns = map[string]string{
 
 // fieldsAround are the names that stand, or may stand, beside the last one of a path.
 func (e *evaluation) fieldsAround(pkg cue.Value, path []string) (names []string) {
-	iter, err := pkg.LookupPath(selectors(path[:len(path)-1])).Fields(cue.Optional(true))
+	iter, err := pkg.LookupPath(selectors(pkg, path[:len(path)-1])).Fields(cue.Optional(true))
 	if err != nil {
 		return nil
 	}
@@ -310,7 +315,7 @@ func subject(path []string) string {
 		return "the fleet"
 	case len(path) >= 4 && path[0] == "hosts" && path[2] == "services":
 		return strings.Join(path[3:], ".")
-	case len(path) >= 2 && path[0] == "hosts":
+	case len(path) >= 2 && (path[0] == "hosts" || strings.HasPrefix(path[0], "_")):
 		return strings.Join(path[1:], ".")
 	}
 	return strings.Join(path, ".")

@@ -89,6 +89,7 @@ func (r *repository) surveyField(d *ast.Field, s *source) {
 		r.places.noteField(d, "")
 	case strings.HasPrefix(name, "_"), strings.HasPrefix(name, "#"):
 		s.shared = true
+		r.places.noteField(d, "") // hosts may share what stands there
 	default:
 		f := r.find(finding.TopLevel, d.Pos(), "there is no field %q at the top level of hosts/", name)
 		f.Hint = finding.DidYouMean(name, []string{"fleet", "hosts"}, "it holds fleet: and hosts:; a name of your own begins with let, _ or #")

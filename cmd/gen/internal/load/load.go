@@ -40,7 +40,7 @@ func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
 // evaluate fills in the fleet's own part and the hosts, side by side. Findings
 // stay in the order of the hosts' names whichever is done first.
 func (r *repository) evaluate(f *fleet.Fleet) {
-	jobs := append([]string{""}, r.hostNames()...) // "" is the fleet's own part
+	jobs := append(r.hostNames(), "") // last, the fleet's own part: what hosts say of a shared value says more
 	found := make([][]*finding.Finding, len(jobs))
 	hosts := make([]*fleet.Host, len(jobs))
 
