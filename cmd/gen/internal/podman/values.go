@@ -49,19 +49,41 @@ type valueKind struct {
 }
 
 var (
-	boolean  = oneOf("true", "false", "yes", "no", "on", "off", "1", "0")
-	duration = valueKind{"a time such as 30s", func(s string) bool { _, err := time.ParseDuration(s); return err == nil }}
-	timing   = valueKind{"a time such as 30s, or disable", func(s string) bool { return s == "disable" || duration.ok(s) }}
-	whole    = valueKind{"a whole number", func(s string) bool { _, err := strconv.ParseUint(s, 10, 32); return err == nil }}
-	ports    = valueKind{"a port such as 127.0.0.1:8080:80/tcp", publishPort}
-	address  = valueKind{"an address", func(s string) bool { _, err := netip.ParseAddr(s); return err == nil }}
-	network  = valueKind{"a network such as 10.89.0.0/24", func(s string) bool { _, err := netip.ParsePrefix(s); return err == nil }}
-	span     = valueKind{"a time as systemd reads it, such as 5min, or infinity", timespan.MatchString}
-	amount   = valueKind{"an amount of memory such as 512M, a percentage, or infinity", size.MatchString}
+	boolean    = oneOf("true", "false", "yes", "no", "on", "off", "1", "0")
+	duration   = valueKind{"a time such as 30s", func(s string) bool { _, err := time.ParseDuration(s); return err == nil }}
+	timing     = valueKind{"a time such as 30s, or disable", func(s string) bool { return s == "disable" || duration.ok(s) }}
+	whole      = valueKind{"a whole number", func(s string) bool { _, err := strconv.ParseUint(s, 10, 32); return err == nil }}
+	ports      = valueKind{"a port such as 127.0.0.1:8080:80/tcp", publishPort}
+	address    = valueKind{"an address", func(s string) bool { _, err := netip.ParseAddr(s); return err == nil }}
+	network    = valueKind{"a network such as 10.89.0.0/24", func(s string) bool { _, err := netip.ParsePrefix(s); return err == nil }}
+	span       = valueKind{"a time as systemd reads it, such as 5min, or infinity", timespan.MatchString}
+	bytes      = valueKind{"an amount of memory such as 256m", bytesize.MatchString}
+	percent    = valueKind{"a percentage such as 150%", func(s string) bool { return percentage.MatchString(s) }}
+	tasks      = valueKind{"a number, a percentage, or infinity", func(s string) bool { return s == "infinity" || whole.ok(s) || percentage.MatchString(s) }}
+	limit      = valueKind{"a number, or -1 for no limit", func(s string) bool { return s == "-1" || whole.ok(s) }}
+	signal     = valueKind{"a signal such as SIGTERM", signalName.MatchString}
+	oom        = valueKind{"a number from -1000 to 1000", func(s string) bool { n, err := strconv.Atoi(s); return err == nil && n >= -1000 && n <= 1000 }}
+	capability = valueKind{"capabilities such as NET_BIND_SERVICE, or all", capabilities}
+	amount     = valueKind{"an amount of memory such as 512M, a percentage, or infinity", size.MatchString}
 )
 
 var timespan = regexp.MustCompile(`^(infinity|([0-9]+(\.[0-9]+)? ?(us|usec|µs|ms|msec|s|sec|second|seconds|m|min|minute|minutes|h|hr|hour|hours|d|day|days|w|week|weeks)? ?)+)$`)
 var size = regexp.MustCompile(`^(infinity|[0-9]+[KMGT]?|[0-9]+(\.[0-9]+)?%)$`)
+
+var bytesize = regexp.MustCompile(`^[0-9]+[bkmgBKMG]?$`)
+var percentage = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?%$`)
+var signalName = regexp.MustCompile(`^([0-9]+|(SIG)?[A-Z][A-Z0-9+-]*)$`)
+
+// capabilities are words, with or without CAP_, in either case (podman-run(1)).
+func capabilities(s string) bool {
+	for _, w := range strings.Fields(s) {
+		name := strings.TrimPrefix(strings.ToUpper(w), "CAP_")
+		if name != "ALL" && !slices.Contains(Capabilities, name) {
+			return false
+		}
+	}
+	return true
+}
 
 func oneOf(words ...string) valueKind {
 	return valueKind{"one of " + strings.Join(words, ", "), func(s string) bool { return slices.Contains(words, s) }}
@@ -70,11 +92,19 @@ func oneOf(words ...string) valueKind {
 // values are what each key's may be, by section and key, or by kind of unit,
 // section and key.
 var values = map[string]valueKind{
-	"container.Service.KillMode":      oneOf("mixed", "control-group"),
-	"container.Service.Type":          oneOf("notify", "oneshot"),
+	"Build.ForceRM":                   boolean,
+	"Build.Pull":                      oneOf("always", "missing", "never", "newer"),
+	"Build.Retry":                     whole,
+	"Build.RetryDelay":                duration,
+	"Build.TLSVerify":                 boolean,
+	"Container.AddCapability":         capability,
 	"Container.AutoUpdate":            oneOf("registry", "local"),
+	"Container.CgroupsMode":           oneOf("enabled", "disabled", "no-conmon", "split"),
+	"Container.DropCapability":        capability,
 	"Container.EnvironmentHost":       boolean,
 	"Container.HealthInterval":        timing,
+	"Container.HealthMaxLogCount":     whole,
+	"Container.HealthMaxLogSize":      whole,
 	"Container.HealthOnFailure":       oneOf("none", "kill", "restart", "stop"),
 	"Container.HealthRetries":         whole,
 	"Container.HealthStartPeriod":     duration,
@@ -83,35 +113,88 @@ var values = map[string]valueKind{
 	"Container.HealthStartupSuccess":  whole,
 	"Container.HealthStartupTimeout":  duration,
 	"Container.HealthTimeout":         duration,
+	"Container.HttpProxy":             boolean,
 	"Container.IP":                    address,
 	"Container.IP6":                   address,
+	"Container.Memory":                bytes,
 	"Container.NoNewPrivileges":       boolean,
 	"Container.Notify":                oneOf("true", "false", "yes", "no", "on", "off", "1", "0", "healthy"),
+	"Container.PidsLimit":             limit,
 	"Container.PublishPort":           ports,
 	"Container.Pull":                  oneOf("always", "missing", "never", "newer"),
 	"Container.ReadOnly":              boolean,
 	"Container.ReadOnlyTmpfs":         boolean,
+	"Container.ReloadSignal":          signal,
+	"Container.RemapUidSize":          whole,
+	"Container.Retry":                 whole,
+	"Container.RetryDelay":            duration,
 	"Container.RunInit":               boolean,
 	"Container.SecurityLabelDisable":  boolean,
+	"Container.SecurityLabelNested":   boolean,
+	"Container.ShmSize":               bytes,
+	"Container.StartWithPod":          boolean,
+	"Container.StopSignal":            signal,
 	"Container.StopTimeout":           whole,
+	"Container.VolatileTmp":           boolean,
+	"Image.AllTags":                   boolean,
+	"Image.Policy":                    oneOf("always", "missing", "never", "newer"),
+	"Image.Retry":                     whole,
+	"Image.RetryDelay":                duration,
+	"Image.TLSVerify":                 boolean,
+	"Kube.ExitCodePropagation":        oneOf("all", "any", "none"),
+	"Kube.KubeDownForce":              boolean,
+	"Kube.PublishPort":                ports,
+	"Kube.SetWorkingDirectory":        oneOf("yaml", "unit"),
 	"Network.DisableDNS":              boolean,
 	"Network.Gateway":                 address,
 	"Network.IPv6":                    boolean,
 	"Network.Internal":                boolean,
+	"Network.NetworkDeleteOnStop":     boolean,
 	"Network.Subnet":                  network,
+	"Pod.ExitPolicy":                  oneOf("continue", "stop"),
+	"Pod.IP":                          address,
+	"Pod.IP6":                         address,
 	"Pod.PublishPort":                 ports,
+	"Pod.ShmSize":                     bytes,
+	"Pod.StopTimeout":                 whole,
+	"Quadlet.DefaultDependencies":     boolean,
+	"Service.CPUQuota":                percent,
 	"Service.KillMode":                oneOf("control-group", "mixed", "process", "none"),
 	"Service.MemoryHigh":              amount,
+	"Service.MemoryLow":               amount,
 	"Service.MemoryMax":               amount,
+	"Service.MemoryMin":               amount,
+	"Service.MemorySwapMax":           amount,
+	"Service.OOMScoreAdjust":          oom,
 	"Service.RemainAfterExit":         boolean,
 	"Service.Restart":                 oneOf("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog"),
 	"Service.RestartSec":              span,
+	"Service.RuntimeMaxSec":           span,
+	"Service.TasksMax":                tasks,
 	"Service.TimeoutSec":              span,
 	"Service.TimeoutStartSec":         span,
 	"Service.TimeoutStopSec":          span,
 	"Service.Type":                    oneOf("simple", "exec", "forking", "oneshot", "dbus", "notify", "notify-reload", "idle"),
+	"Service.WatchdogSec":             span,
+	"Socket.Accept":                   boolean,
+	"Timer.AccuracySec":               span,
+	"Timer.FixedRandomDelay":          boolean,
+	"Timer.OnActiveSec":               span,
+	"Timer.OnBootSec":                 span,
+	"Timer.OnStartupSec":              span,
+	"Timer.OnUnitActiveSec":           span,
+	"Timer.OnUnitInactiveSec":         span,
 	"Timer.Persistent":                boolean,
 	"Timer.RandomizedDelaySec":        span,
+	"Timer.RemainAfterElapse":         boolean,
+	"Timer.WakeSystem":                boolean,
+	"Unit.StartLimitBurst":            whole,
+	"Unit.StartLimitIntervalSec":      span,
+	"Volume.Copy":                     boolean,
+	"Volume.Group":                    whole,
+	"Volume.User":                     whole,
+	"container.Service.KillMode":      oneOf("mixed", "control-group"),
+	"container.Service.Type":          oneOf("notify", "oneshot"),
 }
 
 // publishPort is [[ip:][host]:]container[/protocol] with ranges (podman-run(1)).
