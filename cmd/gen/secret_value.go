@@ -122,8 +122,16 @@ func (k *keeper) value(w *fleet.Wanted) (value []byte, public string, err error)
 		value, err = io.ReadAll(k.stdin)
 	case k.prompted:
 		value, err = k.twice(w)
-	default:
+	case w.Secret.Form.Set:
+		verb := "new"
+		if _, there := k.fleet.Ciphertexts[w.Name]; there {
+			verb = "edit"
+		}
+		return nil, "", secret.Refuse(w.Command(verb), "%s is not random: it is put together", w.Name)
+	case k.given["length"]:
 		value, err = secret.Random(k.length, k.alphabet)
+	default:
+		value, err = secret.Random(w.Secret.Length.V, k.alphabet)
 	}
 	if err == nil && len(value) == 0 {
 		err = secret.Refuse("", "the value is empty; nothing was changed")

@@ -4,10 +4,14 @@
 //
 //	unitcat <FILE        one JSON object
 //	unitcat FILE...      one JSON object a line, one line a file
+//	unitcat -serve       the same for files on stdin, each answered at once
 //
 // An object is group -> key -> [Reading], in the order of the file. A file that
 // podman cannot parse is null, so that line n always belongs to file n; the
 // reason goes to stderr, and the exit code is 1.
+//
+// To -serve, a file is its length in bytes as a decimal number and a newline,
+// then so many bytes. What podman cannot parse does not end it.
 package unitcat
 
 import (
@@ -16,6 +20,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 )
@@ -65,16 +70,44 @@ func Main(parse func(text string) (Unit, error)) {
 		fmt.Fprintf(out, "%s\n", read(u))
 	}
 
-	if len(os.Args) == 1 {
+	switch args := os.Args[1:]; {
+	case len(args) == 0:
 		text, err := io.ReadAll(os.Stdin)
 		cat("stdin", text, err)
-	}
-	for _, name := range os.Args[1:] {
-		text, err := os.ReadFile(name)
-		cat(name, text, err)
+	case slices.Equal(args, []string{"-serve"}):
+		for text, err := range files(bufio.NewReader(os.Stdin)) {
+			cat("stdin", text, err)
+			out.Flush()
+		}
+	default:
+		for _, name := range args {
+			text, err := os.ReadFile(name)
+			cat(name, text, err)
+		}
 	}
 	if out.Flush() != nil || !ok {
 		os.Exit(1)
+	}
+}
+
+// files are those on stdin of -serve. After an error there is no next one, for
+// nobody knows where it would begin.
+func files(in *bufio.Reader) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for {
+			var size uint32
+			_, err := fmt.Fscanln(in, &size)
+			if err == io.EOF {
+				return
+			}
+			text := make([]byte, size)
+			if err == nil {
+				_, err = io.ReadFull(in, text)
+			}
+			if !yield(text, err) || err != nil {
+				return
+			}
+		}
 	}
 }
 

@@ -15,8 +15,16 @@ func (c *hostChecker) volumes(s fleet.Entry[*fleet.Service]) {
 	for _, v := range s.V.Volumes {
 		where := at(v.V.Backup.Pos, v.Pos, s.Pos)
 		what := s.Name + "'s volume " + v.Name
-		if v.V.Why.Set {
+		if strings.TrimSpace(v.V.Why.V) != "" {
 			c.line(v.V.Why.V, what+": its reason", at(v.V.Why.Pos, v.Pos, s.Pos))
+		}
+		if !mounted(s.V, v.Name) && !misnamed(s.V) {
+			c.find(finding.NoSuchVolume, at(v.Pos, s.Pos), "%s is mounted by no container", what).
+				Hintf("a container says volumes: %s: and the path in it", v.Name)
+		}
+		if v.V.Named.V && v.V.Mode.V != "0700" {
+			c.find(finding.Backup, at(v.V.Mode.Pos, v.Pos, s.Pos), "%s is kept by podman, which gives it the mode of the image's directory", what).
+				Hintf("leave out mode")
 		}
 		switch b := v.V.Backup.V; {
 		case v.V.Named.V && b != "none":
@@ -38,6 +46,28 @@ func (c *hostChecker) volumes(s fleet.Entry[*fleet.Service]) {
 		}
 		c.sections(v.V.Unit, "volume", what, s.Pos)
 	}
+}
+
+func mounted(s *fleet.Service, volume string) bool {
+	for _, c := range s.Containers {
+		if _, ok := c.V.Volumes.Get(volume); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// misnamed reports whether a container mounts a volume that is not there: it
+// may mean one that nobody seems to mount.
+func misnamed(s *fleet.Service) bool {
+	for _, c := range s.Containers {
+		for _, v := range c.V.Volumes {
+			if _, ok := s.Volumes.Get(v.Name); !ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (c *hostChecker) databaseOn(s *fleet.Service, volume string) *fleet.Database {
@@ -63,8 +93,15 @@ func (c *hostChecker) pod(s fleet.Entry[*fleet.Service]) {
 	routed := ""
 	for _, cont := range s.V.Containers {
 		where := at(cont.Pos, s.V.Pod.Pos, s.Pos)
-		if cont.V.HostNetwork.V || cont.V.Address.Set || cont.V.Address6.Set {
-			c.find(finding.Pod, where, "%s: %s has a network or an address of its own, and is in a pod, where all share one", s.Name, cont.Name)
+		if cont.V.HostNetwork.V {
+			c.find(finding.Pod, append(at(cont.V.HostNetwork.Pos), where...), "%s: %s is on the host's network, and in a pod, where all share the pod's", s.Name, cont.Name).
+				Hintf("leave out hostNetwork, or make it a service of its own")
+		}
+		for _, a := range []fleet.Val[string]{cont.V.Address, cont.V.Address6} {
+			if a.Set {
+				c.find(finding.Pod, append(at(a.Pos), where...), "%s: %s has the address %s, and is in a pod, where all share the pod's", s.Name, cont.Name, a.V).
+					Hintf("leave it out")
+			}
 		}
 		if cont.Name == "infra" || cont.Name == "pod" {
 			c.find(finding.Pod, where, "%s: a container of a pod cannot be called %s: that is the pod's own", s.Name, cont.Name)

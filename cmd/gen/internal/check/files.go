@@ -5,6 +5,7 @@ import (
 
 	"cuelang.org/go/cue/token"
 
+	"gen.example/cmd/gen/internal/doc"
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 )
@@ -31,15 +32,11 @@ func (c *hostChecker) file(f fleet.Entry[*fleet.File], where []token.Pos) {
 	}
 	if d := f.V.TOML; d != nil {
 		have = append(have, "toml")
-		if what, pos := d.WrongTOML(); what != "" {
-			c.find(finding.Contents, append(at(pos), where...), "the file %s: %s", f.Name, what)
-		}
+		c.wrong(f.Name, d.WrongTOML(), where)
 	}
 	if d := f.V.INI; d != nil {
 		have = append(have, "ini")
-		if what, pos := d.WrongINI(); what != "" {
-			c.find(finding.Contents, append(at(pos), where...), "the file %s: %s", f.Name, what)
-		}
+		c.wrong(f.Name, d.WrongINI(), where)
 	}
 	switch len(have) {
 	case 0:
@@ -47,5 +44,11 @@ func (c *hostChecker) file(f fleet.Entry[*fleet.File], where []token.Pos) {
 	case 1:
 	default:
 		c.find(finding.Contents, where, "the file %s has %d contents: %s", f.Name, len(have), strings.Join(have, " and ")).Hintf("keep one of them")
+	}
+}
+
+func (c *hostChecker) wrong(file string, wrong []doc.Wrong, where []token.Pos) {
+	for _, w := range wrong {
+		c.find(finding.Contents, append(at(w.Pos), where...), "the file %s: %s", file, w.What)
 	}
 }

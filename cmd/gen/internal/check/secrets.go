@@ -122,7 +122,7 @@ func (s *secretChecker) ciphertexts() {
 		}
 		missing = append(missing, w.Name)
 		s.find(finding.NoCiphertext, w.Uses[0].At, "%s: %s's secret %s is not in the repository", w.Uses[0].Host.Name.V, w.Owner, w.Short).
-			Hintf("it is: %s\ngen secret new %s", w.Secret.About.V, w.Name)
+			Hintf("it is: %s\n%s", w.Secret.About.V, w.Command("new"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.fleet.Ciphertexts)) {
 		place := at(load.FilePos(secretFile(name)))

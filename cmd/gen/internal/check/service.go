@@ -100,7 +100,9 @@ func (k *containerChecker) at(p ...token.Pos) []token.Pos { return append(p, k.n
 // (github.com/distribution/reference).
 var reference = regexp.MustCompile(`^([a-z0-9.-]+(?::[0-9]+)?)/[a-z0-9._/-]+(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(@sha256:[0-9a-f]{64})?$`)
 
-func (c *hostChecker) reference(image, what string, where []token.Pos) {
+// reference reports whether an image is written as it must be.
+func (c *hostChecker) reference(image, what string, where []token.Pos) bool {
+	before := len(c.findings)
 	g := reference.FindStringSubmatch(image)
 	switch {
 	case g == nil && !strings.ContainsAny(image, " \t\n") && image != "":
@@ -114,6 +116,7 @@ func (c *hostChecker) reference(image, what string, where []token.Pos) {
 	case g[2] == "latest" && g[3] == "":
 		c.find(finding.Image, where, "%s: the tag latest is another program tomorrow", what).Hintf("name a version line that updates cannot leave")
 	}
+	return len(c.findings) == before
 }
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
@@ -297,7 +300,7 @@ func (k *containerChecker) network() {
 func (k *containerChecker) routes() {
 	for _, r := range k.container.Routes {
 		for _, p := range slices.Concat(r.V.Paths, r.V.Except) {
-			k.path(p.V, k.what+": the path", k.at(p.Pos, r.Pos))
+			k.path("/"+strings.Trim(p.V, "/"), k.what+": the path", k.at(p.Pos, r.Pos))
 		}
 		for _, h := range r.V.Headers {
 			if k.line(h.V.V, k.what+": the header "+h.Name, k.at(h.V.Pos, r.Pos)) && strings.Contains(h.V.V, "{{") {
@@ -308,7 +311,7 @@ func (k *containerChecker) routes() {
 			k.path(to.Name, k.what+": the path", k.at(to.Pos, r.Pos))
 			if !redirect.MatchString(to.V.V) {
 				k.find(finding.BadPath, k.at(to.V.Pos, to.Pos, r.Pos), "%s: %q is nothing to redirect to", k.what, to.V.V).
-					Hintf("it is a path, or an address that begins with https://")
+					Hintf("it is a path, or an address that begins with https:// and has one; the request's own query is kept")
 			}
 		}
 	}
@@ -321,7 +324,10 @@ func (k *containerChecker) capabilities() {
 	for _, v := range k.container.Capabilities {
 		if !slices.Contains(podman.Capabilities, v.V) {
 			f := k.find(finding.BadText, k.at(v.Pos), "%s: %q is no capability", k.what, v.V)
-			f.Hint = finding.DidYouMean(strings.TrimPrefix(v.V, "CAP_"), podman.Capabilities, "write it like NET_BIND_SERVICE")
+			f.Hint = finding.DidYouMean(strings.TrimPrefix(strings.ToUpper(v.V), "CAP_"), podman.Capabilities, "write it like NET_BIND_SERVICE")
+			if strings.EqualFold(v.V, "all") {
+				f.Hint = "name those it needs: all of them is as good as root on the host"
+			}
 		}
 	}
 }

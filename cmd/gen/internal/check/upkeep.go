@@ -18,8 +18,12 @@ func (k *containerChecker) upkeep() {
 	}
 	var follow *regexp.Regexp
 	if t := c.Tags; t != nil {
-		if t.Follow.Set == t.None.Set {
-			k.find(finding.Update, k.at(t.Follow.Pos, t.None.Pos), "%s: its tags either follow a line or there is a reason why none does", k.what)
+		switch where := k.at(t.Follow.Pos, t.None.Pos); {
+		case t.Follow.Set && t.None.Set:
+			k.find(finding.Update, where, "%s says both which tags follow a line and why none does", k.what).Hintf("keep follow or none")
+		case !t.Follow.Set && !t.None.Set:
+			k.find(finding.Update, where, "%s says neither which tags follow a line nor why none does", k.what).
+				Hintf("say tags: follow: \"…\", an expression over tags, or tags: none: \"…\", the reason")
 		}
 		re, err := regexp.Compile("^(" + t.Follow.V + ")$")
 		if err != nil {
@@ -42,25 +46,30 @@ func (k *containerChecker) upkeep() {
 // againstUpdates are the reasons why a newer image would not come, or could not go.
 func (k *containerChecker) againstUpdates(follow *regexp.Regexp) (reasons []string) {
 	c := k.container
-	_, tag, _ := strings.Cut(c.Image.V[strings.LastIndex(c.Image.V, "/")+1:], ":")
+	image, _, digest := strings.Cut(c.Image.V, "@")
+	_, tag, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
 	switch {
+	case digest:
+		reasons = append(reasons, "its image is written with a digest, which never changes")
+	case follow == nil && c.Tags != nil && c.Tags.None.Set:
+		reasons = append(reasons, "no tag follows a line ("+c.Tags.None.V+")")
 	case follow == nil:
 		reasons = append(reasons, "it does not say which tags follow a line")
-	case strings.Contains(tag, "@"):
-		reasons = append(reasons, "its image is written with a digest, which never changes")
 	case !follow.MatchString(tag):
 		reasons = append(reasons, "its tag "+tag+" does not follow a line")
 	}
-	if c.Health == nil || len(c.Health.Command) == 0 {
-		reasons = append(reasons, "nothing tells whether a new one is ready")
-	}
-	if c.Oneshot.V {
+	switch {
+	case c.Oneshot.V:
 		reasons = append(reasons, "it does not run all the time")
+	case c.Health == nil || len(c.Health.Command) == 0:
+		reasons = append(reasons, "nothing tells whether a new one is ready")
 	}
 	if k.service.V.Pod.V {
 		reasons = append(reasons, "the whole pod would restart with it")
 	}
-	if db := k.database(k.name, map[string]bool{}); db != "" {
+	if c.Database != nil {
+		reasons = append(reasons, "it is a database, whose files would not go back with it")
+	} else if db := k.database(k.name, map[string]bool{}); db != "" {
 		reasons = append(reasons, "the database "+db+" would not go back with it")
 	}
 	for _, l := range k.service.V.Lines {
@@ -94,13 +103,13 @@ func (c *hostChecker) images(s fleet.Entry[*fleet.Service]) {
 	for _, i := range s.V.Images {
 		where := at(i.V.Image.Pos, i.Pos, s.Pos)
 		what := s.Name + "'s image " + i.Name
-		c.reference(i.V.Image.V, what, where)
+		right := c.reference(i.V.Image.V, what, where)
 		c.sections(i.V.Unit, "image", what, s.Pos)
 		used := false
 		for _, cont := range s.V.Containers {
 			used = used || cont.V.Image.V == i.V.Image.V
 		}
-		if !used {
+		if right && !used {
 			c.find(finding.Image, where, "%s is %s, which no container runs", what, i.V.Image.V).
 				Hintf("a container waits for an image of the very same reference")
 		}

@@ -51,8 +51,8 @@ func FuzzINI(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, section, name, value string) {
 		n := Obj(section, Obj(name, Str(value, token.NoPos), name+"2", Strs(value, value), name+"3", &Node{}))
-		if what, _ := n.WrongINI(); what != "" {
-			t.Skip(what)
+		if wrong := n.WrongINI(); wrong != nil {
+			t.Skip(wrong)
 		}
 		want := "[" + section + "]|" + name + "=" + value + "|" + name + "2=" + value + "|" + name + "2=" + value + "|" + name + "3|"
 		if got := readINI(n.INI("comment")); got != want {
@@ -83,20 +83,29 @@ func TestWrong(t *testing.T) {
 		"99999999999999999999 is too large for TOML": Obj("a", number("99999999999999999999")),
 		"": Obj("a", number("9223372036854775807"), "b", number("1e300"), "c", Obj()),
 	} {
-		if got, _ := n.WrongTOML(); got != want {
+		if got := said(n.WrongTOML()); got != want {
 			t.Errorf("it says %q, want %q", got, want)
 		}
 	}
 	for want, n := range map[string]*Node{
-		"an INI file is a struct of settings, or of sections of settings": Str("a", token.NoPos),
-		"a section of an INI file holds no other":                         Obj("a", Obj("b", Obj())),
-		"a value of an INI file has one line":                             Obj("a", Str("x\ny", token.NoPos)),
-		`an INI file cannot keep the blanks around " x"`:                  Obj("a", Obj("b", Strs("ok", " x"))),
-		`"a=b" is no name in an INI file`:                                 Obj("s", Obj("a=b", Str("", token.NoPos))),
-		"":                                                                Obj("a", number("1"), "b", Strs("x", "y"), "c", Obj("d e", &Node{})),
+		"an INI file is a struct of settings, or of sections of settings":              Str("a", token.NoPos),
+		"a section of an INI file holds no other":                                      Obj("a", Obj("b", Obj())),
+		"a value of an INI file has one line":                                          Obj("a", Str("x\ny", token.NoPos)),
+		`an INI file cannot keep the blanks around " x"`:                               Obj("a", Obj("b", Strs("ok", " x"))),
+		"a value of an INI file has one line; a section of an INI file holds no other": Obj("s", Obj("a", Str("x\ny", token.NoPos), "b", Obj())),
+		`"a=b" is no name in an INI file`:                                              Obj("s", Obj("a=b", Str("", token.NoPos))),
+		"":                                                                             Obj("a", number("1"), "b", Strs("x", "y"), "c", Obj("d e", &Node{})),
 	} {
-		if got, _ := n.WrongINI(); got != want {
+		if got := said(n.WrongINI()); got != want {
 			t.Errorf("it says %q, want %q", got, want)
 		}
 	}
+}
+
+func said(wrong []Wrong) string {
+	var out []string
+	for _, w := range wrong {
+		out = append(out, w.What)
+	}
+	return strings.Join(out, "; ")
 }

@@ -102,7 +102,7 @@ var Meanings = []struct {
 	{System, "The operating system is unknown, or its podman cannot run what gen writes."},
 	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
-	{NoSuchVolume, "A container mounts a volume that its service does not declare."},
+	{NoSuchVolume, "A container mounts a volume that its service does not declare, or a volume is declared and nobody mounts it."},
 	{NoSuchContainer, "A name of a container leads to none of the service's, or to itself."},
 	{Health, "A container does not say how to tell that it is ready, or not in a way podman can ask."},
 	{Mount, "Two things are mounted at one path of a container, or a directory would hide the image's own."},

@@ -248,6 +248,8 @@ type SecretUse struct {
 type Secret struct {
 	About  Val[string]
 	Stable Val[bool]
+	Form   Val[string]
+	Length Val[int]
 	Files  Map[*SecretFile]
 }
 

@@ -43,6 +43,15 @@ type Use struct {
 	At   []token.Pos
 }
 
+// Command is how a value is made, by a verb of gen secret.
+func (w *Wanted) Command(verb string) string {
+	command := "gen secret " + verb + " " + w.Name
+	if w.Secret.Form.Set {
+		return "printf '" + w.Secret.Form.V + "' | " + command + " -stdin"
+	}
+	return command
+}
+
 // Wanted are the secrets that the fleet asks for, sorted by name, each with its
 // hosts in their order.
 func (f *Fleet) Wanted() []*Wanted {

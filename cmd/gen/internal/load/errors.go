@@ -200,6 +200,9 @@ func (e *evaluation) words(pkg cue.Value, m *mistake, format string, args []any)
 	case strings.HasPrefix(format, "undefined field"):
 		m.exact = true
 		return e.undefined(m, args)
+	case strings.HasPrefix(format, "cannot reference optional field"):
+		field := strings.Trim(fmt.Sprint(args[len(args)-1]), `"`)
+		return finding.Required, fmt.Sprintf("%s needs %s, which nobody gave", service(m.path), field), ""
 	case strings.HasPrefix(format, "reference %q not found"):
 		return finding.Reference, fmt.Sprintf("there is nothing named %v here", args[0]), ""
 	case strings.HasPrefix(format, "imported and not used"):
@@ -319,6 +322,14 @@ func subject(path []string) string {
 		return strings.Join(path[1:], ".")
 	}
 	return strings.Join(path, ".")
+}
+
+// service is the name of the service that a path lies in, else its subject.
+func service(path []string) string {
+	if len(path) >= 4 && path[0] == "hosts" && path[2] == "services" {
+		return path[3]
+	}
+	return subject(path)
 }
 
 // unquoted are the parts of a path without CUE's quotes.

@@ -66,6 +66,7 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 			} else {
 				hosts[i] = new(fleet.Host)
 				e.decode(pkg.LookupPath(cue.MakePath(cue.Str("hosts"), cue.Str(name))), hosts[i], []string{"hosts", name})
+				defaults(hosts[i])
 			}
 		})
 	}

@@ -61,7 +61,7 @@ var (
 	percent    = valueKind{"a percentage such as 150%", func(s string) bool { return percentage.MatchString(s) }}
 	tasks      = valueKind{"a number, a percentage, or infinity", func(s string) bool { return s == "infinity" || whole.ok(s) || percentage.MatchString(s) }}
 	limit      = valueKind{"a number, or -1 for no limit", func(s string) bool { return s == "-1" || whole.ok(s) }}
-	signal     = valueKind{"a signal such as SIGTERM", signalName.MatchString}
+	signal     = valueKind{"a signal such as SIGTERM", signalName}
 	oom        = valueKind{"a number from -1000 to 1000", func(s string) bool { n, err := strconv.Atoi(s); return err == nil && n >= -1000 && n <= 1000 }}
 	capability = valueKind{"capabilities such as NET_BIND_SERVICE, or all", capabilities}
 	amount     = valueKind{"an amount of memory such as 512M, a percentage, or infinity", size.MatchString}
@@ -72,7 +72,22 @@ var size = regexp.MustCompile(`^(infinity|[0-9]+[KMGT]?|[0-9]+(\.[0-9]+)?%)$`)
 
 var bytesize = regexp.MustCompile(`^[0-9]+[bkmgBKMG]?$`)
 var percentage = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?%$`)
-var signalName = regexp.MustCompile(`^([0-9]+|(SIG)?[A-Z][A-Z0-9+-]*)$`)
+
+// signals are those of Linux without SIG, as signal(7) lists them; the
+// real-time ones also count from both ends, as in RTMIN+3.
+var signals = strings.Fields(`ABRT ALRM BUS CHLD CONT FPE HUP ILL INT IO KILL PIPE PROF PWR QUIT SEGV
+	STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX`)
+
+func signalName(s string) bool {
+	if n, err := strconv.Atoi(s); err == nil {
+		return n > 0 && n < 65
+	}
+	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	if i := strings.IndexAny(name, "+-"); i > 0 && strings.HasPrefix(name, "RT") {
+		name = name[:i]
+	}
+	return slices.Contains(signals, name)
+}
 
 // capabilities are words, with or without CAP_, in either case (podman-run(1)).
 func capabilities(s string) bool {

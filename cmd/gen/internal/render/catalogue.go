@@ -54,7 +54,7 @@ var containerFacts = []struct {
 }{
 	{"image", func(_ *fleet.Service, c *fleet.Container) string { return code(c.Image.V) }},
 	{"tags that follow a line", tagFact},
-	{"automatic updates", func(_ *fleet.Service, c *fleet.Container) string { return orNone(c.Update.V) }},
+	{"automatic updates", func(_ *fleet.Service, c *fleet.Container) string { return c.Update.V }},
 	{"releases", func(_ *fleet.Service, c *fleet.Container) string { return plain(c.Feed.V) }},
 	{"the image's volumes", imageVolumeFact},
 	{"user", func(_ *fleet.Service, c *fleet.Container) string { return c.User.V }},
@@ -241,9 +241,12 @@ func settingFacts(s *fleet.Service) (out []string) {
 
 func secretFacts(s *fleet.Service) (out []string) {
 	for _, e := range s.Secrets {
-		fact := e.Name
+		fact := fmt.Sprintf("%s (%d characters)", e.Name, e.V.Length.V)
+		if e.V.Form.Set {
+			fact = fmt.Sprintf("%s (%s)", e.Name, code(e.V.Form.V))
+		}
 		if e.V.Stable.V {
-			fact += " (stable)"
+			fact += ", stable"
 		}
 		var readers []string
 		for _, c := range s.Containers {
@@ -298,7 +301,7 @@ func lineFacts(s *fleet.Service) (out []string) {
 		for _, a := range l.V.Accepts {
 			fact += ", " + a.V
 		}
-		fact += map[bool]string{false: "; an older release does not start on it", true: "; older releases of it too"}[l.V.Back.V]
+		fact += map[bool]string{false: "; there is no way back to an older release of it", true: "; older releases of it read what newer ones wrote"}[l.V.Back.V]
 		out = append(out, fact+" ("+strings.Join(l.V.Containers.Names(), ", ")+")")
 	}
 	return out

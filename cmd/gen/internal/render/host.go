@@ -51,8 +51,12 @@ func named(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 			}
 			name := namedVolume(s.Name, v.Name)
 			u := &unit.File{Comment: madeBy("services." + s.Name + ".volumes." + v.Name)}
-			u.Section("Unit").Add("Description", unit.Literal(s.V.Title.V+": "+v.Name), s.V.Title.Pos)
-			u.Section("Volume").Add("VolumeName", name, v.Pos)
+			u.Section("Unit").Add("Description", unit.Literal(titled(s.V)+": "+v.Name), s.V.Title.Pos)
+			uid, gid, _ := strings.Cut(v.V.Owner.V, ":")
+			vol := u.Section("Volume")
+			vol.Add("VolumeName", name, v.Pos)
+			vol.Add("User", uid, v.V.Owner.Pos)
+			vol.Add("Group", gid, v.V.Owner.Pos)
 			merge(u, v.V.Unit)
 			files = append(files, &tree.File{Path: UnitPath(name + ".volume"), Mode: "0644", Owner: "0:0", Unit: u, Pos: v.Pos})
 		}

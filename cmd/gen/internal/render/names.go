@@ -33,6 +33,14 @@ func Interface(service string) string { return "pm-" + service }
 // PodmanSecret is the name of a service's secret in podman's store.
 func PodmanSecret(service, secret string) string { return service + "." + secret }
 
+// titled is what people call a service, with its name if that is another.
+func titled(s *fleet.Service) string {
+	if strings.EqualFold(s.Title.V, s.Name.V) {
+		return s.Title.V
+	}
+	return s.Title.V + " (" + s.Name.V + ")"
+}
+
 // VolumeDir is where a volume is on the host.
 func VolumeDir(service, volume string) string { return data + service + "/" + volume }
 

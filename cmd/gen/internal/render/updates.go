@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/xml"
 	"maps"
 	"slices"
@@ -68,7 +69,7 @@ func releases(f *fleet.Fleet) *tree.File {
 		"<opml version=\"2.0\">\n  <head>\n    <title>Releases of what " + f.Domain.V + " runs</title>\n  </head>\n  <body>\n")
 	for _, feed := range slices.Sorted(maps.Keys(images)) {
 		running := slices.Compact(slices.Sorted(slices.Values(images[feed])))
-		name := program(running[0])
+		name := program(slices.MinFunc(running, func(a, b string) int { return cmp.Compare(len(a), len(b)) }))
 		line, err := xml.Marshal(outline{Text: name, Title: name, Type: "rss", XMLURL: feed, About: "running: " + strings.Join(running, ", ")})
 		if err != nil {
 			panic("render: an outline cannot be XML: " + err.Error())
