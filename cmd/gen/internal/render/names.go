@@ -35,7 +35,10 @@ func PodmanSecret(service, secret string) string { return service + "." + secret
 
 // titled is what people call a service, with its name if that is another.
 func titled(s *fleet.Service) string {
-	if strings.EqualFold(s.Title.V, s.Name.V) {
+	switch {
+	case s.Title.V == "":
+		return s.Name.V
+	case strings.EqualFold(s.Title.V, s.Name.V):
 		return s.Title.V
 	}
 	return s.Title.V + " (" + s.Name.V + ")"

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/load"
+)
+
+// TestExampleFleet brings this repository's own fleet to fresh machines. The
+// programs that can be had run for real; the others are played by a stand-in,
+// which refuses to start without what upstream needs, and tells what it was
+// given: that must be what the definition says.
+func TestExampleFleet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it boots machines")
+	}
+	l := newLab(t)
+	f, fs := load.Fleet(os.DirFS(repository))
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	hosts := []string{"vps1", "vps2"}
+	if os.Getenv("GEN_LONG") != "" {
+		l.run("up", l.dir, "staging", addresses["staging"]+"/24")
+		hosts = append(hosts, "staging")
+	}
+	var wg sync.WaitGroup
+	for _, host := range hosts {
+		l.identityOf(repository, host)
+		wg.Go(func() {
+			if said, err := l.tryPush(repository, host); err != nil {
+				t.Errorf("push to %s: %v\n%s", host, err, said)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	for _, h := range f.Hosts {
+		if slices.Contains(hosts, h.Name.V) {
+			t.Run(h.Name.V, func(t *testing.T) { (&lab{t, l.dir}).runsAsMeant(h) })
+		}
+	}
+	if t.Failed() {
+		return
+	}
+
+	t.Run("people reach what they use", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		for address, want := range map[string]string{
+			"https://cloud.example.org/status.php":               `"maintenance":false`,
+			"https://matrix.example.org/_matrix/client/versions": `"versions"`,
+			"https://example.org/.well-known/matrix/server":      `"m.server"`,
+			"https://notes.example.org/_health":                  `"ready":true`,
+		} {
+			if said := l.web(address); !strings.Contains(said, want) {
+				t.Errorf("%s says %q, want %s", address, said, want)
+			}
+		}
+		for address, want := range map[string]string{
+			"https://auth.example.org/-/health/live/":                           "200 ",
+			"https://notes.example.org/metrics":                                 "404 ",
+			"https://matrix.example.org/_synapse/admin/v1":                      "404 ",
+			"https://cloud.example.org/.well-known/carddav":                     "301 https://cloud.example.org/remote.php/dav/",
+			"https://cloud.example.org/.well-known/webfinger?resource=acct:a@b": "301 https://cloud.example.org/index.php/.well-known/webfinger?resource=acct:a@b",
+		} {
+			if said := l.web(address, "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}"); said != want {
+				t.Errorf("%s says %q, want %q", address, said, want)
+			}
+		}
+	})
+
+	t.Run("the same again changes nothing", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		for _, host := range hosts {
+			if said := l.push(repository, host); strings.TrimSpace(said) != "nothing to do" {
+				t.Errorf("%s: it says %s", host, said)
+			}
+		}
+	})
+}
+
+// web asks vps1 from outside, with further options of curl's.
+func (l *lab) web(address string, options ...string) string {
+	l.Helper()
+	host, _, _ := strings.Cut(strings.TrimPrefix(address, "https://"), "/")
+	return l.operator(append([]string{"curl", "-sSk", "--max-time", "20", "--resolve", host + ":443:" + addresses["vps1"], address}, options...)...)
+}
+
+// runsAsMeant checks that all of a host is healthy, and that stand-ins were
+// given what their definitions say. What only a timer starts is started.
+func (l *lab) runsAsMeant(h *fleet.Host) {
+	l.Helper()
+	l.healthy(h.Name.V)
+	played := 0
+	for _, s := range h.Services {
+		for _, c := range s.V.Containers {
+			unit := s.Name + "-" + c.Name + ".service"
+			if c.V.Oneshot.V {
+				l.on(h.Name.V, "systemctl", "start", unit)
+			}
+			said := l.on(h.Name.V, "sh", "-c", "journalctl -u "+unit+" -o cat --no-pager | grep '^standin: ' | tail -n 1 || :")
+			if said == "" {
+				continue // a real program
+			}
+			played++
+			var saw given
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(said, "standin: ")), &saw); err != nil {
+				l.Fatalf("%s: %v\n%s", unit, err, said)
+			}
+			l.Run(unit, func(t *testing.T) { saw.is(t, s.V, c.V) })
+		}
+	}
+	if played == 0 {
+		l.Error("no program is played by a stand-in")
+	}
+}
+
+// given is what a stand-in tells of where it finds itself.
+type given struct {
+	UID, GID     int
+	Caps         []string
+	NoNewPrivs   bool
+	RootReadOnly bool
+	Env          map[string]string
+	Mounts       map[string]struct {
+		Owner, Mode string
+		Writable    bool
+	}
+	Secrets map[string]struct {
+		Mode, Owner, Error string
+		Bytes              int
+	}
+}
+
+// is compares it with a definition.
+func (g given) is(t *testing.T, s *fleet.Service, c *fleet.Container) {
+	if user := fmt.Sprintf("%d:%d", g.UID, g.GID); user != c.User.V {
+		t.Errorf("it runs as %s, want %s", user, c.User.V)
+	}
+	want := []string{}
+	for _, k := range c.Capabilities {
+		want = append(want, k.V)
+	}
+	slices.Sort(want)
+	slices.Sort(g.Caps)
+	if diff := cmp.Diff(want, append([]string{}, g.Caps...)); diff != "" {
+		t.Errorf("it has other capabilities (+) than meant (-):\n%s", diff)
+	}
+	if !g.NoNewPrivs || g.RootReadOnly == c.Writable.Set {
+		t.Errorf("new privileges are off: %v; the root is read-only: %v", g.NoNewPrivs, g.RootReadOnly)
+	}
+	for _, e := range c.Env {
+		if got := g.Env[e.Name]; got != e.V.V && !strings.HasPrefix(got, "sha256:") {
+			t.Errorf("%s is %q, want %q", e.Name, got, e.V.V)
+		}
+	}
+	for _, v := range c.Volumes {
+		volume, _ := s.Volumes.Get(v.Name)
+		if got := g.Mounts[v.V.V]; got.Owner != volume.Owner.V || got.Mode != volume.Mode.V {
+			t.Errorf("%s is of %s with mode %s, want %s with %s", v.V.V, got.Owner, got.Mode, volume.Owner.V, volume.Mode.V)
+		}
+	}
+	for _, file := range c.Files {
+		if got, ok := g.Mounts[file.Name]; file.V.On.V == "restart" && (!ok || got.Writable || got.Mode != file.V.Mode.V) {
+			t.Errorf("%s is %+v", file.Name, got)
+		}
+	}
+	for _, e := range c.Secrets {
+		path, owner := "/run/secrets/"+e.Name, c.User.V
+		if e.V.Path.Set {
+			path = e.V.Path.V
+		}
+		if e.V.Owner.Set {
+			owner = e.V.Owner.V
+		}
+		got, ok := g.Secrets[path]
+		switch {
+		case e.V.Env.Set && g.Env[e.V.Env.V] == "":
+			t.Errorf("the secret %s is in no variable %s", e.Name, e.V.Env.V)
+		case !e.V.Env.Set && (!ok || got.Error != "" || got.Bytes == 0 || got.Owner != owner || got.Mode != e.V.Mode.V):
+			t.Errorf("the secret %s at %s is %+v, want mode %s of %s", e.Name, path, got, e.V.Mode.V, owner)
+		}
+	}
+}
