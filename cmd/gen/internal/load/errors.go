@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -75,6 +76,7 @@ type mistake struct {
 	used  []token.Pos // places of the user's that the value was made from
 	vague bool        // says only that a value is missing somewhere
 	tells int         // of several about one value, the one that tells most is kept
+	both  [2]string   // two values that conflict
 }
 
 // fold keeps the errors nobody else explains: of several about one value the
@@ -83,10 +85,19 @@ type mistake struct {
 // with any other in the same service.
 func fold(ms []*mistake) (kept []*mistake) {
 	best := map[string]*mistake{}
+	conflicts := map[string][]*mistake{}
 	for _, m := range ms {
 		key := strings.Join(m.path, sep)
+		if m.both[0] != "" {
+			conflicts[key] = append(conflicts[key], m)
+		}
 		if b, ok := best[key]; !ok || m.tells > b.tells {
 			best[key] = m
+		}
+	}
+	for key, c := range conflicts {
+		if best[key].both[0] != "" {
+			best[key].choice(c)
 		}
 	}
 	ms = slices.DeleteFunc(ms, func(m *mistake) bool { return best[strings.Join(m.path, sep)] != m })
@@ -99,6 +110,29 @@ func fold(ms []*mistake) (kept []*mistake) {
 		said[at] = true
 	}
 	return kept
+}
+
+// choice words several conflicts about one value: it is none of those allowed,
+// of which CUE tries each in turn.
+func (m *mistake) choice(conflicts []*mistake) {
+	var given string
+	var allowed []string
+	for side := range 2 {
+		seen := map[string]bool{}
+		for _, c := range conflicts {
+			seen[c.both[side]] = true
+		}
+		if len(seen) == 1 {
+			given = conflicts[0].both[side]
+		} else {
+			allowed = slices.Sorted(maps.Keys(seen))
+		}
+	}
+	if given == "" || len(allowed) < 2 {
+		return
+	}
+	m.Code, m.Hint = finding.Value, ""
+	m.What = fmt.Sprintf("%s is %s, which is none of %s", m.path[len(m.path)-1], given, strings.Join(allowed, ", "))
 }
 
 func explained(m *mistake, by []*mistake) bool {
@@ -247,6 +281,7 @@ func (e *evaluation) conflict(m *mistake, name string, args []any) (finding.Code
 		m.tells = 2
 		return finding.Value, fmt.Sprintf("%s is %v, where %v is wanted", name, args[2], args[3]), ""
 	}
+	m.both = [2]string{a, b}
 	return finding.Fixed, fmt.Sprintf("%s is both %s and %s", name, a, b), "one of the two is fixed by the service: only a value with a default can be replaced"
 }
 
