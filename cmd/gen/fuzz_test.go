@@ -123,13 +123,11 @@ var slots = map[string]slot{
 	"title": {
 		put:  func(s *fleet.Service, _ *fleet.Container, v fleet.Val[string]) { s.Title = v },
 		keys: []string{"Unit.Description"},
-		read: func(r map[string]reading) []string { return r["Unit.Description"].Raw },
-		want: func(value string) []string {
-			if value == "" || strings.EqualFold(value, "demo") {
-				return []string{map[bool]string{true: "demo", false: value}[value == ""] + ": app"}
-			}
-			return []string{unit.Literal(value) + " (demo): app"}
+		read: func(r map[string]reading) []string {
+			title := strings.TrimSuffix(strings.Join(r["Unit.Description"].Raw, "\n"), ": app")
+			return []string{strings.TrimSpace(strings.TrimSuffix(title, "(demo)"))}
 		},
+		want: func(value string) []string { return []string{unit.Literal(value)} },
 	},
 	"label, as it stands": {
 		put:  func(_ *fleet.Service, c *fleet.Container, v fleet.Val[string]) { c.Unit[0].V[0].V[0] = v },

@@ -338,6 +338,31 @@ func TestRealHost(t *testing.T) {
 		l.healthy("vps1")
 	})
 
+	t.Run("a pod shares one network", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		repo := l.edit("fleet: {", "fleet: {")
+		write(t, filepath.Join(repo, "hosts/team.cue"), team)
+		l.push(repo, "vps1")
+		l.healthy("vps1")
+		l.operator("sh", "-c", "for i in $(seq 20); do curl -sfk --resolve team.example.org:443:203.0.113.10 https://team.example.org/ | grep -x together && exit; sleep 0.5; done; exit 1")
+		if said := l.on("vps1", "podman", "inspect", "-f", "{{.IsInfra}} {{.Pod}}", "team-infra"); !strings.HasPrefix(said, "true ") {
+			t.Errorf("there is no pod: %s", said)
+		}
+		l.on("vps1", "curl", "-sf", "http://127.0.0.1:8089/")
+		l.on("vps1", "systemctl", "start", "team-report.service") // a oneshot
+		before := l.invocations("vps1")
+		if said := l.push(repo, "vps1"); strings.TrimSpace(said) != "nothing to do" {
+			t.Errorf("it says %s", said)
+		}
+		if units := l.restarted("vps1", before); units != nil {
+			t.Errorf("restarted: %v", units)
+		}
+		l.push(small, "vps1")
+		if said := l.on("vps1", "sh", "-c", "podman ps -a --format '{{.Names}}'; podman pod ls"); strings.Contains(said, "team") {
+			t.Errorf("podman still has %s", said)
+		}
+	})
+
 	t.Run("a removed service goes, its data stays", func(t *testing.T) {
 		l := &lab{t, l.dir}
 		repo := l.edit("hedgedoc: catalog.#HedgeDoc", "")
@@ -585,6 +610,43 @@ func (l *lab) settle(host string) {
 	}
 	l.Fatalf("%s does not finish booting: %s", host, l.on(host, "systemctl", "list-jobs"))
 }
+
+// team is a pod of two programs that reach each other on localhost: one serves
+// what it wrote to a volume of podman's own, the other asks for it.
+const team = `package hosts
+
+hosts: vps1: services: team: {
+	pod: true
+	images: web: image: "quay.io/prometheus/node-exporter:v1"
+	containers: {
+		web: {
+			image: "quay.io/prometheus/node-exporter:v1"
+			user:  "65534:65534"
+			entrypoint: ["/bin/sh", "-c", "echo together >/cache/index.html; exec /bin/busybox httpd -f -p 8080 -h /cache"]
+			volumes: cache: "/cache"
+			health: command: ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/"]
+			stop: "1s"
+			ports: web: {container: 8080, host: 8089, audience: "host"}
+			routes: web: {host: "team.example.org", port: 8080}
+		}
+		asks: {
+			image: "quay.io/prometheus/node-exporter:v1"
+			user:  "65534:65534"
+			needs: web: true
+			entrypoint: ["/bin/sh", "-c", "trap exit TERM; while :; do sleep 1; done"]
+			health: command: ["wget", "-q", "-O", "/dev/null", "http://localhost:8080/"]
+			stop: "2s"
+		}
+		report: {
+			image:   "quay.io/prometheus/node-exporter:v1"
+			user:    "65534:65534"
+			oneshot: true
+			entrypoint: ["/bin/wget", "-q", "-O", "/dev/null", "http://web:8080/"]
+		}
+	}
+	volumes: cache: {owner: "65534:65534", named: true, backup: "none", why: "written at every start"}
+}
+`
 
 // oddService writes down the arguments it is given, and is ready when it has.
 func oddService(words []string) string {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -101,11 +100,17 @@ func (c *container) read(keys map[string]reading) {
 	}
 }
 
-// root is a directory as the container sees its own: what gen mounts there, and
-// something at the path of each secret.
+// root is a directory as the container sees its own, less the image.
 func (c container) root(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
+	c.mount(t, root)
+	return root
+}
+
+// mount puts what gen mounts there, and something at the path of each secret.
+func (c container) mount(t *testing.T, root string) {
+	t.Helper()
 	for to, from := range c.mounts {
 		from, to := filepath.Join(c.rootfs, from), filepath.Join(root, to)
 		info, err := os.Stat(from)
@@ -124,7 +129,6 @@ func (c container) root(t *testing.T) string {
 	for _, secret := range c.secrets {
 		write(t, filepath.Join(root, secret), "secret")
 	}
-	return root
 }
 
 // judge lets a program look at what the container has, where it has it, and
@@ -133,7 +137,12 @@ func (c container) judge(t *testing.T, program string, args ...string) (said str
 	t.Helper()
 	root := c.root(t)
 	copyFile(t, tool(t, program), filepath.Join(root, "judge", program))
-	b, err := inRoot(t, root, "/judge/"+program, args...).CombinedOutput()
+	return c.run(t, root, "/judge/"+program, args...)
+}
+
+func (c container) run(t *testing.T, root, program string, args ...string) (said string) {
+	t.Helper()
+	b, err := inRoot(t, root, program, args...).CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %s %v: %v\n%s", c.file, program, args, err, b)
 	}
@@ -147,7 +156,7 @@ func inRoot(t *testing.T, root, program string, args ...string) *exec.Cmd {
 		without(t, "root, to run "+program+" in a directory")
 	}
 	c := exec.CommandContext(t.Context(), program, args...)
-	c.Dir = "/"
+	c.Dir, c.Env = "/", []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 	c.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Cloneflags: syscall.CLONE_NEWNET}
 	return c
 }
@@ -184,29 +193,6 @@ func TestPrometheusAcceptsItsFiles(t *testing.T) {
 	}
 }
 
-// TestPrometheusStarts: the server takes its command, and becomes ready.
-func TestPrometheusStarts(t *testing.T) {
-	for _, c := range containersOf(t, "prometheus/prometheus") {
-		root := c.root(t)
-		copyFile(t, tool(t, "prometheus"), filepath.Join(root, "judge/prometheus"))
-		server := inRoot(t, root, "/judge/prometheus", c.command...)
-		log, err := server.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := server.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var said strings.Builder
-		lines := bufio.NewScanner(io.TeeReader(log, &said))
-		for lines.Scan() && !strings.Contains(lines.Text(), "Server is ready") {
-		}
-		if err := server.Process.Signal(syscall.SIGTERM); err != nil || server.Wait() != nil {
-			t.Errorf("%s: prometheus does not start:\n%s", c.file, &said)
-		}
-	}
-}
-
 // TestAlertmanagerAcceptsItsFiles: amtool has nothing against alertmanager.yml,
 // and its routes lead to receivers.
 func TestAlertmanagerAcceptsItsFiles(t *testing.T) {
@@ -229,41 +215,86 @@ func TestBlackboxExporterAcceptsItsFiles(t *testing.T) {
 // TestPostgresAcceptsItsSettings asks PostgreSQL itself, of whatever version is
 // at hand, for a setting's value: to answer, it reads all that it is given.
 func TestPostgresAcceptsItsSettings(t *testing.T) {
-	root := t.TempDir()
-	image := tool(t, "../images/postgres.tar")
-	if said, err := exec.Command("tar", "-C", root, "-xf", image, "./lib", "./lib64", "./usr/lib", "./usr/lib64", "./usr/share/postgresql", "./usr/share/zoneinfo").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
-	programs, err := filepath.Glob(filepath.Join(root, "usr/lib/postgresql/*/bin/postgres"))
-	if err != nil || len(programs) != 1 {
-		t.Fatal(programs, err)
-	}
-	program := strings.TrimPrefix(programs[0], root)
+	root := unpacked(t, "postgres")
 	write(t, filepath.Join(root, "empty/postgresql.conf"), "")
 	settings := 0
 	for _, c := range containersOf(t, "library/postgres") {
 		settings += len(c.command)
 		args := append([]string{"-C", "max_connections", "-D", "/empty"}, c.command...)
-		if said, err := inRoot(t, root, program, args...).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", c.file, err, said)
-		}
+		c.run(t, root, "/usr/lib/postgresql/17/bin/postgres", args...)
 	}
 	if settings == 0 {
 		t.Error("no golden has a setting of PostgreSQL")
 	}
 }
 
-// TestMariaDBKnowsItsSettings: - and _ are the same to it in a name.
-func TestMariaDBKnowsItsSettings(t *testing.T) {
-	known := fieldsOf(t, "mariadb")
-	for file, text := range filesOf(t, "library/mariadb", "/etc/mysql/conf.d/*.cnf") {
-		for line := range strings.Lines(text) {
-			name, _, _ := strings.Cut(line, "=")
-			if name = strings.TrimSpace(name); name != "" && name[0] != '#' && name[0] != '[' {
-				known.check(t, file, strings.ReplaceAll(name, "_", "-"))
-			}
+// TestMariaDBAcceptsItsSettings: before it prints its help, it reads all files.
+func TestMariaDBAcceptsItsSettings(t *testing.T) {
+	root := unpacked(t, "mariadb")
+	settings := 0
+	for _, c := range containersOf(t, "library/mariadb") {
+		c.mount(t, root)
+		help, err := inRoot(t, root, "/usr/sbin/mariadbd", append(c.command, "--user=root", "--verbose", "--help")...).Output()
+		if exit, failed := err.(*exec.ExitError); failed {
+			t.Errorf("%s: %s", c.file, exit.Stderr)
 		}
+		settings += bytes.Count(help, []byte("READ-COMMITTED"))
 	}
+	if settings == 0 {
+		t.Error("no golden has a setting of MariaDB that it reads")
+	}
+}
+
+// TestServersStart: servers take their commands and files, and become ready.
+func TestServersStart(t *testing.T) {
+	for _, s := range []struct{ name, image, program, ready string }{
+		{"alertmanager", "prometheus/alertmanager", "/bin/alertmanager", "Listening on"},
+		{"prometheus", "prometheus/prometheus", "/bin/prometheus", "Server is ready"},
+		{"valkey", "valkey/valkey", "/usr/local/bin/valkey-server", "Ready to accept connections"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			for _, c := range containersOf(t, s.image) {
+				root := unpacked(t, s.name)
+				c.mount(t, root)
+				server := inRoot(t, root, s.program, c.command...)
+				if said, ok := becomes(t, server, s.ready); !ok {
+					t.Errorf("%s: %s does not become ready:\n%s", c.file, s.name, said)
+				}
+			}
+		})
+	}
+}
+
+// becomes starts a server, and stops it when it has said that it is ready.
+func becomes(t *testing.T, server *exec.Cmd, ready string) (said string, ok bool) {
+	t.Helper()
+	log, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Stderr = server.Stdout
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(log); !ok && lines.Scan(); {
+		said += lines.Text() + "\n"
+		ok = strings.Contains(lines.Text(), ready)
+	}
+	if err := server.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	server.Wait()
+	return said, ok
+}
+
+// unpacked is a new root of an image that test hosts run.
+func unpacked(t *testing.T, image string) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	if said, err := exec.Command("tar", "-C", root, "-xf", tool(t, "../images/"+image+".tar")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	return root
 }
 
 // TestProgramsKnowTheirFields looks at documents field by field.
@@ -351,6 +382,16 @@ func TestImagesReadTheirEnvironment(t *testing.T) {
 	}
 	if names == 0 {
 		t.Error("no golden has environment variables")
+	}
+}
+
+// TestHedgeDocReadsItsSecrets: it looks for files of certain names.
+func TestHedgeDocReadsItsSecrets(t *testing.T) {
+	known := fieldsOf(t, "hedgedoc-secrets")
+	for _, c := range containersOf(t, "hedgedoc/hedgedoc") {
+		for _, secret := range c.secrets {
+			known.check(t, c.file, path.Base(secret))
+		}
 	}
 }
 
