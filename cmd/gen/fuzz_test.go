@@ -33,6 +33,7 @@ func FuzzQuoting(f *testing.F) {
 	for _, value := range odd {
 		f.Add(value)
 	}
+	f.Add("\x00")
 	plain := demo(f)
 	var parsers []*podmanParser
 	f.Fuzz(func(t *testing.T, value string) {
@@ -127,7 +128,12 @@ var slots = map[string]slot{
 			title := strings.TrimSuffix(strings.Join(r["Unit.Description"].Raw, "\n"), ": app")
 			return []string{strings.TrimSpace(strings.TrimSuffix(title, "(demo)"))}
 		},
-		want: func(value string) []string { return []string{unit.Literal(value)} },
+		want: func(value string) []string {
+			if value == "" { // its name stands for it
+				return []string{"demo"}
+			}
+			return []string{unit.Text(value)}
+		},
 	},
 	"label, as it stands": {
 		put:  func(_ *fleet.Service, c *fleet.Container, v fleet.Val[string]) { c.Unit[0].V[0].V[0] = v },

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -117,8 +118,8 @@ func (c container) mount(t *testing.T, root string) {
 		switch {
 		case err != nil: // a volume, which is empty
 			err = os.MkdirAll(to, 0o755)
-		case info.IsDir():
-			err = os.CopyFS(to, os.DirFS(from))
+		case info.IsDir(): // it hides what the image has there
+			err = errors.Join(os.RemoveAll(to), os.CopyFS(to, os.DirFS(from)))
 		default:
 			copyFile(t, from, to)
 		}

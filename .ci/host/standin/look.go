@@ -13,6 +13,7 @@ import (
 type look struct {
 	seen
 	missing []error
+	told    bool
 }
 
 // newLook begins with what the unit alone decides.

@@ -116,7 +116,7 @@ func headers(r *http.Request) map[string]string {
 	return out
 }
 
-// tell writes it down as one line, for a program that nobody can ask.
+// tell writes it down as one line, also of a program that nobody can ask.
 func (s seen) tell() {
 	b, err := json.Marshal(s.now(nil))
 	if err != nil {

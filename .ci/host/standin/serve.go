@@ -27,11 +27,16 @@ type server struct {
 	*http.ServeMux
 }
 
-// listen opens an address. On each that it opens, a program tells what it sees.
+// listen opens an address. A program tells what it sees when it opens its first,
+// and again on each to who asks.
 func (l *look) listen(address string) (server, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return server{}, err
+	}
+	if !l.told {
+		l.told = true
+		l.tell()
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /standin", func(w http.ResponseWriter, r *http.Request) { reply(w, l.now(r)) })

@@ -139,6 +139,9 @@ func (k *containerChecker) command() {
 	if h := k.container.Health; h != nil {
 		words = append(words, h.Command...)
 	}
+	if r := k.container.Reload; r != nil {
+		words = append(words, r.Command...)
+	}
 	for _, w := range words {
 		k.word(w.V, k.what+": its command", k.at(w.Pos))
 	}

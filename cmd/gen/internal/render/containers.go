@@ -85,7 +85,7 @@ func (q quadlet) unit() *unit.File {
 // auto-update leaves units stopped that require the one it restarted.
 func (q quadlet) dependencies(s *unit.Section) {
 	c := q.container
-	s.Add("Description", unit.Literal(titled(q.service)+": "+q.name), q.service.Title.Pos)
+	s.Add("Description", unit.Text(titled(q.service)+": "+q.name), q.service.Title.Pos)
 	after := func(name string, pos token.Pos) {
 		s.Add("Wants", name, pos)
 		s.Add("After", name, pos)

@@ -51,7 +51,7 @@ func named(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 			}
 			name := namedVolume(s.Name, v.Name)
 			u := &unit.File{Comment: madeBy("services." + s.Name + ".volumes." + v.Name)}
-			u.Section("Unit").Add("Description", unit.Literal(titled(s.V)+": "+v.Name), s.V.Title.Pos)
+			u.Section("Unit").Add("Description", unit.Text(titled(s.V)+": "+v.Name), s.V.Title.Pos)
 			uid, gid, _ := strings.Cut(v.V.Owner.V, ":")
 			vol := u.Section("Volume")
 			vol.Add("VolumeName", name, v.Pos)

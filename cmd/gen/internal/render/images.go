@@ -13,7 +13,7 @@ func images(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 	for _, s := range h.Services {
 		for _, i := range s.V.Images {
 			u := &unit.File{Comment: madeBy("services." + s.Name + ".images." + i.Name)}
-			u.Section("Unit").Add("Description", unit.Literal(titled(s.V)+": image "+i.Name), s.V.Title.Pos)
+			u.Section("Unit").Add("Description", unit.Text(titled(s.V)+": image "+i.Name), s.V.Title.Pos)
 			u.Section("Image").Add("Image", i.V.Image.V, i.V.Image.Pos)
 			u.Section("Service").Add("ExecCondition", "/bin/sh -c \"! podman image exists "+i.V.Image.V+"\"", i.Pos)
 			merge(u, i.V.Unit)

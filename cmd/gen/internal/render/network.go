@@ -19,7 +19,7 @@ func networks(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		}
 		n, pos := s.V.Network, s.V.Pos
 		u := &unit.File{Comment: madeBy("services." + s.Name + ".network")}
-		u.Section("Unit").Add("Description", unit.Literal(titled(s.V)+": network"), s.V.Title.Pos)
+		u.Section("Unit").Add("Description", unit.Text(titled(s.V)+": network"), s.V.Title.Pos)
 		net := u.Section("Network")
 		net.Add("NetworkName", s.Name, pos)
 		if n.Subnet.Set {

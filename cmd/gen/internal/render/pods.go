@@ -17,7 +17,7 @@ func pods(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		pos := s.V.Pod.Pos
 		u := &unit.File{Comment: madeBy("services." + s.Name)}
 		deps := u.Section("Unit")
-		deps.Add("Description", unit.Literal(titled(s.V)+": pod"), s.V.Title.Pos)
+		deps.Add("Description", unit.Text(titled(s.V)+": pod"), s.V.Title.Pos)
 		p := u.Section("Pod")
 		p.Add("PodName", s.Name, pos)
 		own, toProxy := s.Name+".network", ""

@@ -12,6 +12,10 @@ func Literal(s string) string {
 	return strings.NewReplacer("%", "%%", "$", "$$").Replace(s)
 }
 
+// Text keeps systemd from expanding specifiers in what it only shows; in such
+// a value a dollar sign means itself.
+func Text(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+
 // Word is s as one word of a command line: quoted if it must be, with control
 // characters as C escapes, and literal.
 func Word(s string) string {
