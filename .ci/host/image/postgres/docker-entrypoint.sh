@@ -52,7 +52,7 @@ unset POSTGRES_PASSWORD_FILE POSTGRES_USER_FILE POSTGRES_DB_FILE
 directories
 if [ "$(id -u)" = 0 ]; then
 	export POSTGRES_PASSWORD="$password" POSTGRES_USER="$user" POSTGRES_DB="$db"
-	exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
+	exec /usr/bin/setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
 fi
 [ -s "$PGDATA/PG_VERSION" ] || initialize
 exec "$@"
