@@ -90,6 +90,23 @@ func TestExampleFleet(t *testing.T) {
 	})
 }
 
+// TestTwoOfEach runs every service that keeps something twice on one machine.
+func TestTwoOfEach(t *testing.T) {
+	if os.Getenv("GEN_LONG") == "" {
+		t.Skip("it is a part of .ci/long")
+	}
+	const repo = cases + "/two-of-each"
+	l := newLab(t)
+	l.run("up", l.dir, "one", addresses["one"]+"/24")
+	l.identityOf(repo, "one")
+	l.push(repo, "one")
+	f, fs := load.Fleet(os.DirFS(repo))
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	l.runsAsMeant(f.Hosts[0])
+}
+
 // web asks vps1 from outside, with further options of curl's.
 func (l *lab) web(address string, options ...string) string {
 	l.Helper()

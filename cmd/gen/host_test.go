@@ -71,7 +71,7 @@ func (l *lab) operator(command ...string) string {
 	return l.run(append([]string{"net", l.dir}, command...)...)
 }
 
-var addresses = map[string]string{"vps1": "203.0.113.10", "vps2": "203.0.113.20", "staging": "203.0.113.30"}
+var addresses = map[string]string{"vps1": "203.0.113.10", "vps2": "203.0.113.20", "staging": "203.0.113.30", "one": "203.0.113.40"}
 
 // passphrase is what the README says of the demonstration operator's identity.
 const passphrase = "demonstration"

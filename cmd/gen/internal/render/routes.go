@@ -71,10 +71,16 @@ func router(name string, r *fleet.Route, middlewares []string) *doc.Node {
 	return d
 }
 
+// prefixes match a path and what lies below it: to Traefik /status is a prefix
+// of /statuses too.
 func prefixes(paths []fleet.Val[string]) string {
 	var out []string
 	for _, p := range paths {
-		out = append(out, "PathPrefix(`"+p.V+"`)")
+		dir := strings.TrimSuffix(p.V, "/")
+		if p.V == dir {
+			out = append(out, "Path(`"+dir+"`)")
+		}
+		out = append(out, "PathPrefix(`"+dir+"/`)")
 	}
 	return strings.Join(out, " || ")
 }
