@@ -23,6 +23,7 @@ func TestExampleFleet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it boots machines")
 	}
+	t.Parallel()
 	l := newLab(t)
 	f, fs := load.Fleet(os.DirFS(repository))
 	if len(fs) > 0 {

@@ -212,6 +212,7 @@ func TestRealHost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it boots machines")
 	}
+	t.Parallel()
 	l := newLab(t)
 
 	if said, err := l.tryPush(small, "vps1"); err == nil || !strings.Contains(said, "identity") {
@@ -342,6 +343,7 @@ func TestRealHost(t *testing.T) {
 	})
 
 	t.Run("a pod shares one network", func(t *testing.T) {
+		onlyInCI(t)
 		l := &lab{t, l.dir}
 		repo := l.edit("fleet: {", "fleet: {")
 		write(t, filepath.Join(repo, "hosts/team.cue"), team)
@@ -394,9 +396,13 @@ func TestRealHost(t *testing.T) {
 
 	t.Run("secrets", l.secrets)
 
-	t.Run("convergent", l.convergent)
+	t.Run("convergent", func(t *testing.T) {
+		onlyInCI(t)
+		l.convergent(t)
+	})
 
 	t.Run("everything comes back after a power cut", func(t *testing.T) {
+		onlyInCI(t)
 		l := &lab{t, l.dir}
 		l.run("power-cut", l.dir, "vps1")
 		l.run("boot", l.dir, "vps1")
@@ -408,6 +414,7 @@ func TestRealHost(t *testing.T) {
 	})
 
 	t.Run("a burned host gets its identity back in one command", func(t *testing.T) {
+		onlyInCI(t)
 		l := &lab{t, l.dir}
 		l.run("down", l.dir, "vps1")
 		l.run("up", l.dir, "vps1", "203.0.113.10/24", "2001:db8::10/64")
@@ -612,6 +619,14 @@ func (l *lab) settle(host string) {
 		time.Sleep(time.Second)
 	}
 	l.Fatalf("%s does not finish booting: %s", host, l.on(host, "systemctl", "list-jobs"))
+}
+
+// onlyInCI leaves out what takes long where somebody waits for the tests.
+func onlyInCI(t *testing.T) {
+	t.Helper()
+	if os.Getenv("GEN_REQUIRE") == "" {
+		t.Skip("it is a part of .ci/run")
+	}
 }
 
 // team is a pod of two programs that reach each other on localhost: one serves
