@@ -1,6 +1,8 @@
 package render
 
 import (
+	"strings"
+
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/tree"
 	"gen.example/cmd/gen/internal/unit"
@@ -20,33 +22,33 @@ func pods(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		deps.Add("Description", unit.Text(titled(s.V)+": pod"), s.V.Title.Pos)
 		p := u.Section("Pod")
 		p.Add("PodName", s.Name, pos)
-		own, toProxy := s.Name+".network", ""
-		if proxy, _, _, ok := Proxy(h); ok && proxy != s.Name {
-			toProxy = proxy + ".network"
-		}
-		var published, routed bool
-		options := ":"
-		for _, c := range s.V.Containers {
-			own, options = own+options+"alias="+c.Name, ","
-			published = published || len(c.V.Ports) > 0
-			if len(c.V.Routes) > 0 && toProxy != "" {
-				toProxy += map[bool]string{false: ":", true: ","}[routed] + "alias=" + ContainerName(s.Name, c.Name)
-				routed = true
-			}
-		}
-		p.Add("Network", own, pos)
-		if routed {
-			p.Add("Network", toProxy, pos)
-		}
-		if published {
-			deps.Add("Wants", sysctlUnit, pos)
-			deps.Add("After", sysctlUnit, pos)
+		all, routed := aliases(s.V)
+		p.Add("Network", s.Name+".network:"+all, pos)
+		if proxy, _, _, ok := Proxy(h); ok && routed != "" && proxy != s.Name {
+			p.Add("Network", proxy+".network:"+routed, pos)
 		}
 		for _, c := range s.V.Containers {
 			quadlet{h, s.V, c.V, c.Name}.publish(p)
+		}
+		if len(u.Values("Pod", "PublishPort")) > 0 {
+			deps.Add("Wants", sysctlUnit, pos)
+			deps.Add("After", sysctlUnit, pos)
 		}
 		u.Section("Install").Add("WantedBy", "multi-user.target", pos)
 		files = append(files, &tree.File{Path: UnitPath(s.Name + ".pod"), Mode: "0644", Owner: "0:0", Unit: u, Pos: pos})
 	}
 	return files
+}
+
+// aliases are the options of a network that give a pod the names of its
+// containers: all of them on its own, and on the proxy's those with a route.
+func aliases(s *fleet.Service) (all, routed string) {
+	var short, long []string
+	for _, c := range s.Containers {
+		short = append(short, "alias="+c.Name)
+		if len(c.V.Routes) > 0 {
+			long = append(long, "alias="+ContainerName(s.Name.V, c.Name))
+		}
+	}
+	return strings.Join(short, ","), strings.Join(long, ",")
 }
