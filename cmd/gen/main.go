@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -90,11 +91,40 @@ type command struct {
 	ask            func(prompt string) (string, error)
 }
 
-// verbs are the commands by name; the one without a name compiles.
-var verbs = map[string]func(*command) int{
-	"":       generate,
-	"check":  checkOnly,
-	"secret": secrets,
+// A verb is one of gen's commands.
+type verb struct {
+	name    string // "" compiles
+	options string // that it takes besides -C, by their long names
+	words   int    // how many it takes at most, -1 for any number
+	run     func(*command) int
+}
+
+func verbs() []verb {
+	return []verb{
+		{"", "out host", 0, generate},
+		{"check", "", 0, checkOnly},
+		{"secret", secretOptionNames, -1, secrets},
+	}
+}
+
+// verbNamed is the verb that has a name, false if there is none.
+func verbNamed(name string) (verb, bool) {
+	all := verbs()
+	i := slices.IndexFunc(all, func(v verb) bool { return v.name == name })
+	if i < 0 {
+		return verb{}, false
+	}
+	return all[i], true
+}
+
+// verbNames are the names of the verbs that have one.
+func verbNames() (names []string) {
+	for _, v := range verbs() {
+		if v.name != "" {
+			names = append(names, v.name)
+		}
+	}
+	return names
 }
 
 // run is the whole program as a function: tests call it.
@@ -130,18 +160,36 @@ func (c *command) run(args []string) int {
 	}
 	c.given = map[string]bool{}
 	flags.Visit(func(f *pflag.Flag) { c.given[f.Name] = true })
-	verb, known := verbs[c.verb]
-	switch {
-	case !known || c.verb == "" && flags.NArg() > 0:
-		return c.misused("there is no command %q; %s", c.verb, finding.DidYouMean(c.verb, []string{"check", "secret"}, "to compile, give none"))
-	case c.verb != "secret" && len(c.args) > 0:
-		return c.misused("one command at a time: %s", strings.Join(flags.Args(), " "))
-	case c.verb != "secret":
-		if o := c.secretOption(); o != "" {
-			return c.misused("the option -%s belongs to gen secret", o)
+	v, known := verbNamed(c.verb)
+	if !known || c.verb == "" && flags.NArg() > 0 {
+		return c.misused("there is no command %q; %s", c.verb, finding.DidYouMean(c.verb, verbNames(), "to compile, give none"))
+	}
+	if v.words >= 0 && len(c.args) > v.words {
+		return c.misused("%s does not know what to do with %s", v, strings.Join(c.args[v.words:], " "))
+	}
+	for _, option := range slices.Sorted(maps.Keys(c.given)) {
+		if !v.takes(option) {
+			return c.misused("%s has no option -%s; %s", v, option, belongs(option))
 		}
 	}
-	return verb(c)
+	return v.run(c)
+}
+
+func (v verb) String() string { return strings.TrimSpace("gen " + v.name) }
+
+func (v verb) takes(option string) bool {
+	return option == "directory" || option == "version" || slices.Contains(strings.Fields(v.options), option)
+}
+
+// belongs says which verbs take an option.
+func belongs(option string) string {
+	var takers []string
+	for _, v := range verbs() {
+		if v.takes(option) {
+			takers = append(takers, v.String())
+		}
+	}
+	return "it belongs to " + strings.Join(takers, ", ")
 }
 
 // longNames lets -host mean --host, which pflag would read as four options of
@@ -163,10 +211,15 @@ func longNames(flags *pflag.FlagSet, args []string) ([]string, error) {
 		default:
 			name, _, _ := strings.Cut(word, "=")
 			return nil, fmt.Errorf("there is no option -%s; %s", name,
-				finding.DidYouMean(name, []string{"host", "out", "version", "help"}, "a value stands apart, as in -o out"))
+				finding.DidYouMean(name, longOptions(flags), "a value stands apart, as in -o out"))
 		}
 	}
 	return out, nil
+}
+
+func longOptions(flags *pflag.FlagSet) (names []string) {
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return append(names, "help")
 }
 
 func isLong(flags *pflag.FlagSet, word string) bool {

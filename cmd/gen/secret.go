@@ -103,15 +103,8 @@ var secretVerbs = map[string]struct {
 	"identity":  {(*keeper).hostIdentity, "identity passphrase", 1},
 }
 
-// secretOption is an option of gen secret's that was given, "" if there is none.
-func (c *command) secretOption() string {
-	for name := range c.given {
-		if !slices.Contains([]string{"directory", "out", "host", "version"}, name) {
-			return name
-		}
-	}
-	return ""
-}
+// secretOptionNames are all options of gen secret's verbs.
+const secretOptionNames = "identity passphrase length alphabet wireguard ssh stdin prompt force"
 
 // A keeper is gen secret at work: the user's fleet, what it asks for, and what
 // is there. It refuses before it writes.
