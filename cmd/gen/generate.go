@@ -51,11 +51,25 @@ func (c *command) compile() (map[string]bundle.Bundle, int) {
 		return nil, c.misused("%v", err)
 	}
 	_, bundles, fs := compile(c.dir)
-	if len(fs) > 0 {
+	return bundles, c.report(fs)
+}
+
+// report says what was found, in the form that was asked for.
+func (c *command) report(fs []*finding.Finding) int {
+	switch {
+	case c.json:
+		if err := finding.JSON(c.stdout, fs); err != nil {
+			return c.failed(err)
+		}
+	case c.github:
+		finding.GitHub(c.stdout, filepath.ToSlash(c.dir), fs)
+	default:
 		finding.Print(c.stderr, fs)
-		return nil, found
 	}
-	return bundles, ok
+	if len(fs) > 0 {
+		return found
+	}
+	return ok
 }
 
 // check finds everything that is wrong and writes nothing.

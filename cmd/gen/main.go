@@ -46,7 +46,7 @@ const (
 
 const usage = `Usage:
     gen [-C DIR] [-host NAME]... [-o OUT]
-    gen check [-C DIR]
+    gen check [-C DIR] [-json | -github]
     gen secret VERB [-C DIR] …
 
 gen checks a fleet described in CUE and compiles it to plain files: OUT/NAME
@@ -59,6 +59,8 @@ Options:
                   are checked in any case.
     -o OUT        Where to write. "out" by default. gen removes there what it
                   no longer writes, and refuses directories it did not make.
+    -json         Print findings as a JSON array, on standard output.
+    -github       Print findings as annotations of a workflow on GitHub.
     -version      Print the version.
     -h, -help     Print this text.
 
@@ -77,11 +79,13 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // A command is what the user asked for.
 type command struct {
-	dir   string
-	out   string
-	hosts []string
-	verb  string
-	args  []string // after the verb
+	dir    string
+	out    string
+	hosts  []string
+	json   bool // findings for a program
+	github bool // findings for a workflow on GitHub
+	verb   string
+	args   []string // after the verb
 
 	secretOptions
 
@@ -102,7 +106,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"", "out host", 0, generate},
-		{"check", "", 0, checkOnly},
+		{"check", "json github", 0, checkOnly},
 		{"secret", secretOptionNames, -1, secrets},
 	}
 }
@@ -139,6 +143,8 @@ func (c *command) run(args []string) int {
 	flags.StringVarP(&c.dir, "directory", "C", ".", "")
 	flags.StringVarP(&c.out, "out", "o", "out", "")
 	flags.StringArrayVar(&c.hosts, "host", nil, "")
+	flags.BoolVar(&c.json, "json", false, "")
+	flags.BoolVar(&c.github, "github", false, "")
 	c.secretOptions.register(flags)
 	version := flags.Bool("version", false, "")
 

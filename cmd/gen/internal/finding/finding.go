@@ -80,12 +80,8 @@ func compare(a, b *Finding) int {
 func Print(w io.Writer, fs []*Finding) {
 	for _, f := range fs {
 		fmt.Fprintf(w, "%s: %s: %s\n", Place(f.Pos), f.Code, oneLine(f.What))
-		var said []string
-		for _, p := range f.Also {
-			if at := Place(p); p.IsValid() && at != Place(f.Pos) && !slices.Contains(said, at) {
-				fmt.Fprintf(w, "    also at %s\n", at)
-				said = append(said, at)
-			}
+		for _, p := range f.further() {
+			fmt.Fprintf(w, "    also at %s\n", Place(p))
 		}
 		if f.Hint != "" {
 			fmt.Fprintf(w, "    hint: %s\n", strings.ReplaceAll(f.Hint, "\n", "\n          "))

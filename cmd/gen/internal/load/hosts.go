@@ -146,6 +146,48 @@ func (r *repository) refuseEmbedding(host ast.Expr) {
 	})
 }
 
+// refuseAllHosts refuses uses of hosts: as a whole. Plain cue sees all hosts
+// there, and gen one.
+func (r *repository) refuseAllHosts(f *ast.File) {
+	single := map[*ast.Ident]bool{}
+	ast.Walk(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Package, *ast.ImportDecl:
+			return false
+		case *ast.Field:
+			if id, ok := n.Label.(*ast.Ident); ok {
+				single[id] = true
+			}
+		case *ast.SelectorExpr:
+			if id, ok := n.X.(*ast.Ident); ok {
+				single[id] = true
+			}
+			if id, ok := n.Sel.(*ast.Ident); ok {
+				single[id] = true
+			}
+		case *ast.IndexExpr:
+			id, isName := n.X.(*ast.Ident)
+			if _, literal := n.Index.(*ast.BasicLit); isName && literal {
+				single[id] = true
+			}
+		case *ast.Ident:
+			if n.Name == "hosts" && !single[n] && (n.Node == nil || isTop(f, n.Node)) {
+				r.find(finding.OtherHost, n.Pos(), "this refers to all hosts").
+					Hintf("a host's CUE sees that host alone; write out what it needs, or give it to all through fleet: or a name of your own")
+			}
+		}
+		return true
+	}, nil)
+}
+
+// isTop reports whether a name's declaration is a field at the top of a file.
+func isTop(f *ast.File, n ast.Node) bool {
+	return slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
+		field, ok := d.(*ast.Field)
+		return ok && (ast.Node(field) == n || ast.Node(field.Value) == n)
+	})
+}
+
 // eachField visits the fields of a struct, and of each in a conjunction.
 func eachField(x ast.Expr, visit func(*ast.Field)) {
 	switch x := unalias(x).(type) {
@@ -173,10 +215,10 @@ hosts: [Name=string]: gen_schema.#Host & {name: Name, #fleet: fleet}
 
 // instance is the package in hosts/ as the named host sees it: files that
 // declare only other hosts are left out, and so are other hosts' declarations
-// in the rest, and fields at the paths in without. Files are parsed anew because
+// in the rest. Files are parsed anew because
 // CUE writes to their syntax trees; one instance is made at a time because it
 // also writes to imports, which all share.
-func (r *repository) instance(host string, without map[string]bool) (*build.Instance, []*finding.Finding) {
+func (r *repository) instance(host string) (*build.Instance, []*finding.Finding) {
 	r.building.Lock()
 	defer r.building.Unlock()
 	before := len(r.findings)
@@ -192,8 +234,9 @@ func (r *repository) instance(host string, without map[string]bool) (*build.Inst
 		}
 		cut(f, func(path string) bool {
 			other, isHost := strings.CutPrefix(path, "hosts"+sep)
-			return isHost && !strings.Contains(other, sep) && other != host || without[path]
+			return isHost && !strings.Contains(other, sep) && other != host
 		})
+		spoil(f, r.changes)
 		if err := inst.AddSyntax(f); err != nil {
 			r.findings = append(r.findings, plain(err)...)
 		}

@@ -51,7 +51,7 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			e := &evaluation{repository: r, host: name}
-			inst, wrong := r.instance(name, nil)
+			inst, wrong := r.instance(name)
 			if wrong != nil {
 				found[i] = wrong
 				return
@@ -73,12 +73,30 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 	wg.Wait()
 
 	for i := range jobs {
-		r.findings = append(r.findings, found[i]...)
+		r.findings = merge(r.findings, found[i])
 		if hosts[i] != nil {
 			f.Hosts = append(f.Hosts, hosts[i])
 		}
 	}
 	slices.SortFunc(f.Hosts, func(a, b *fleet.Host) int { return cmp.Compare(a.Name.V, b.Name.V) })
+}
+
+// merge adds what was found in another evaluation. A mistake that several hosts
+// share is told once; a name that is nowhere to be found, once a file.
+func merge(all, more []*finding.Finding) []*finding.Finding {
+	for _, f := range more {
+		i := slices.IndexFunc(all, func(g *finding.Finding) bool {
+			samePlace := finding.Place(f.Pos) == finding.Place(g.Pos) && f.Hint == g.Hint
+			sameName := f.Code == finding.Reference && f.What == g.What && f.Pos.Filename() == g.Pos.Filename()
+			return f.Code == g.Code && (samePlace || sameName)
+		})
+		if i < 0 {
+			all = append(all, f)
+		} else {
+			all[i].And(f.Pos)
+		}
+	}
+	return all
 }
 
 // An evaluation is one host (or, with no name, what the hosts share) in a context of its own.

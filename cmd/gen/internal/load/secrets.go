@@ -70,7 +70,7 @@ func (r *repository) readAll(dir string) map[string][]byte {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		b, err := fs.ReadFile(r.root, path.Join(dir, e.Name()))
+		b, err := read(r.root, path.Join(dir, e.Name()))
 		if err != nil {
 			r.unreadable(path.Join(dir, e.Name()), err)
 			continue

@@ -1,0 +1,151 @@
+package load
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/scanner"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+)
+
+// syntaxError words an error of CUE's parser.
+func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
+	said := e.Error()
+	f := finding.New(finding.Syntax, e.Position(), "%s", plainWords(said)).
+		Hintf("a field is written name: value, a block of fields {…}, a list […], text \"…\"")
+	if strings.Contains(said, "found 'EOF'") {
+		if open := neverClosed(e.Position().Filename(), text); open.IsValid() {
+			f.Pos, f.What = open, "this bracket is never closed"
+			f.Hintf("close it where it should end; what follows is read as if it were inside")
+		}
+		return f
+	}
+	for _, k := range []struct{ begins, what, hint string }{
+		{"string literal not terminated", "this text has no closing quote", `a text ends on its own line, with the quote it began with; """ begins one of several lines`},
+		{"missing ',' in struct", "two fields are not parted", "write a comma between them, or each on a line of its own"},
+		{"missing ','", "two elements of a list are not parted", "write a comma behind each"},
+		{"expected operand", "a value is missing here", ""},
+		{"expected label", "this is no field", ""},
+		{"unmatched", "this bracket closes what was never opened", "take it out, or open one before it"},
+	} {
+		if strings.HasPrefix(said, k.begins) {
+			f.What = k.what
+			if k.hint != "" {
+				f.Hint = k.hint
+			}
+			break
+		}
+	}
+	return f
+}
+
+var found = regexp.MustCompile(`found '[A-Z]+' `)
+
+// plainWords takes the words of CUE's own parser out of what it says.
+func plainWords(said string) string {
+	said = found.ReplaceAllString(said, "found ")
+	return strings.NewReplacer("newline", "the end of the line", "'EOF'", "the end of the file", "operand", "a value", "label", "a field's name",
+		"string literal", "text", "struct literal", "a block of fields", "list literal", "a list").Replace(said)
+}
+
+// neverClosed is the bracket that is never closed: the first whose closing one
+// stands further out than its own line, as files are indented, else the last open one.
+func neverClosed(name string, text []byte) token.Pos {
+	file := token.NewFile(name, -1, len(text))
+	var s scanner.Scanner
+	s.Init(file, text, nil, 0)
+	type bracket struct {
+		pos    token.Pos
+		indent int
+	}
+	var open []bracket
+	for {
+		pos, tok, _ := s.Scan()
+		switch tok {
+		case token.LBRACE, token.LBRACK, token.LPAREN:
+			open = append(open, bracket{pos, indentOf(text, pos)})
+		case token.RBRACE, token.RBRACK, token.RPAREN:
+			if len(open) == 0 {
+				return token.NoPos
+			}
+			last := open[len(open)-1]
+			if first(text, pos) && indentOf(text, pos) < last.indent {
+				return last.pos
+			}
+			open = open[:len(open)-1]
+		case token.EOF:
+			if len(open) == 0 {
+				return token.NoPos
+			}
+			return open[len(open)-1].pos
+		}
+	}
+}
+
+// indentOf is how far in the line of a place begins.
+func indentOf(text []byte, p token.Pos) int {
+	line := lineBefore(text, p)
+	return len(line) - len(strings.TrimLeft(line, "\t "))
+}
+
+// first reports whether nothing stands before a place on its line.
+func first(text []byte, p token.Pos) bool { return strings.Trim(lineBefore(text, p), "\t ") == "" }
+
+func lineBefore(text []byte, p token.Pos) string {
+	before := string(text[:p.Offset()])
+	return before[strings.LastIndexByte(before, '\n')+1:]
+}
+
+// refuseImports finds imports that nothing uses, which CUE does not do for gen
+// because a host is read without the others, and names that hide one.
+func (r *repository) refuseImports(f *ast.File) {
+	for s := range f.ImportSpecs() {
+		name, used, hidden := importName(s), false, (*ast.Ident)(nil)
+		ast.Walk(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ImportDecl:
+				return false
+			case *ast.SelectorExpr:
+				if id, ok := n.X.(*ast.Ident); ok && id.Name == name && id.Node != ast.Node(s) && hidden == nil {
+					hidden = id
+				}
+			case *ast.Ident:
+				used = used || n.Node == ast.Node(s)
+			}
+			return true
+		}, nil)
+		switch {
+		case hidden != nil:
+			r.hiddenImports = append(r.hiddenImports, finding.Place(hidden.Pos()))
+			r.find(finding.Reference, hidden.Pos(), "%s is the field around it here, and hides the import", name).And(s.Pos()).
+				Hintf("name the import otherwise: import %s %s", otherName(name), s.Path.Value)
+		case !used:
+			r.find(finding.Reference, s.Pos(), "the import %s is never used", s.Path.Value).Hintf("leave it out")
+		}
+	}
+}
+
+// otherName is a name for an import that no field of a host has.
+func otherName(name string) string {
+	if name == "services" {
+		return "catalog"
+	}
+	return "the_" + name
+}
+
+// standard are the packages of CUE's own, for suggestions.
+var standard = strings.Fields(`crypto/ed25519 crypto/hmac crypto/md5 crypto/sha1 crypto/sha256 crypto/sha512 encoding/base64
+	encoding/csv encoding/hex encoding/json encoding/toml encoding/yaml html list math math/bits net path regexp strconv strings
+	struct text/tabwriter text/template time uuid`)
+
+// isStandard reports whether CUE itself has a package.
+func isStandard(path string) bool {
+	err := cuecontext.New().CompileString(fmt.Sprintf("import %q", path)).Err()
+	return err == nil || !strings.Contains(err.Error(), "undefined")
+}
