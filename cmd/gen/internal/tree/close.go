@@ -38,11 +38,13 @@ func (c *closing) find(code finding.Code, pos token.Pos, format string, args ...
 func (c *closing) writers() {
 	for _, f := range c.Files {
 		if first := c.byPath[f.Path]; first != f {
-			c.find(finding.TwoWriters, f.Pos, "%s is written twice", f.Path).And(first.Pos)
+			c.find(finding.TwoWriters, f.Pos, "%s is written twice", f.Path).And(first.Pos).
+				Hintf("give one of them another path")
 		}
 		for dir := path.Dir(f.Path); dir != "/"; dir = path.Dir(dir) {
 			if above := c.byPath[dir]; above != nil {
-				c.find(finding.TwoWriters, f.Pos, "%s lies below the file %s", f.Path, dir).And(above.Pos)
+				c.find(finding.TwoWriters, f.Pos, "%s lies below the file %s", f.Path, dir).And(above.Pos).
+					Hintf("give one of them another path")
 			}
 		}
 	}
@@ -61,7 +63,8 @@ func (c *closing) writers() {
 	for _, s := range c.Secrets {
 		for _, target := range s.Targets {
 			if f := c.byPath[target.At]; f != nil {
-				c.find(finding.TwoWriters, target.Pos, "%s is both a file and a secret", target.At).And(f.Pos)
+				c.find(finding.TwoWriters, target.Pos, "%s is both a file and a secret", target.At).And(f.Pos).
+					Hintf("give one of them another path")
 			}
 		}
 	}
@@ -97,7 +100,8 @@ func (c *closing) dependencies() {
 	for _, f := range c.Files {
 		for _, name := range f.Units {
 			if !c.exists(name) {
-				c.find(finding.NoSuchUnit, f.Pos, "%s is read by %s, which is not there", f.Path, name)
+				c.find(finding.NoSuchUnit, f.Pos, "%s is read by %s, which is not there", f.Path, name).
+					Hintf("name a unit of the host, such as hedgedoc-app.service, or one that its system has")
 			}
 		}
 	}
@@ -105,7 +109,8 @@ func (c *closing) dependencies() {
 		for _, target := range s.Targets {
 			for _, name := range target.Units {
 				if !c.exists(name) {
-					c.find(finding.NoSuchUnit, target.Pos, "%s is read by %s, which is not there", target.At, name)
+					c.find(finding.NoSuchUnit, target.Pos, "%s is read by %s, which is not there", target.At, name).
+						Hintf("name a unit of the host, such as hedgedoc-app.service, or one that its system has")
 				}
 			}
 		}
@@ -182,7 +187,8 @@ func (c *closing) sources() {
 		for _, l := range u.lines("Container", "Volume") {
 			source, _, _ := strings.Cut(l.Value, ":")
 			if strings.HasPrefix(source, "/usr/local/etc/") && !c.written(source) {
-				c.find(finding.NoSuchFile, l.Pos, "%s mounts %s, which nothing writes", u.Name, source)
+				c.find(finding.NoSuchFile, l.Pos, "%s mounts %s, which nothing writes", u.Name, source).
+					Hintf("declare it under files of the service, or mount what is there")
 			}
 			if strings.HasPrefix(source, "/srv/") && !c.written(source) {
 				c.find(finding.NoSuchFile, l.Pos, "%s mounts %s, which no volume makes", u.Name, source).
@@ -232,7 +238,8 @@ func (c *closing) cycles() {
 				visit(next)
 			case 1:
 				loop := append(slices.Clone(trail[slices.Index(trail, next):]), next)
-				c.find(finding.UnitCycle, after[next], "units wait for each other: %s", strings.Join(loop, " after "))
+				c.find(finding.UnitCycle, after[next], "units wait for each other: %s", strings.Join(loop, " after ")).
+					Hintf("take one of the waits out")
 			}
 		}
 		trail = trail[:len(trail)-1]
