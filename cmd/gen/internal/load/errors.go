@@ -24,10 +24,12 @@ type diagnosis struct {
 	*evaluation
 	*written
 	changes map[string]change // of what was found so far
+	opened  [][]string        // paths whose values were replaced
+	told    map[string]bool   // what was found, by what it is about
 }
 
 func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
-	d := &diagnosis{e, e.written(), map[string]change{}}
+	d := &diagnosis{evaluation: e, written: e.written(), changes: map[string]change{}, told: map[string]bool{}}
 	for round := 0; ; round++ {
 		ms := d.mistakes(err)
 		if round > 0 {
@@ -36,7 +38,7 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 		ms = fold(ms)
 		before := len(d.changes)
 		for _, m := range ms {
-			m.takeOut(d.changes)
+			d.takeOut(m)
 		}
 		rest := d.rest()
 		for _, m := range ms {
@@ -55,10 +57,22 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 	return fs
 }
 
-// stale reports whether a later round only says again, or because of what was
-// taken out, that something is wrong.
+// stale reports whether a later round only says again that something is wrong,
+// or because of what was taken out.
 func (d *diagnosis) stale(m *mistake) bool {
-	return m.kind == vague || len(m.fields) == 0 || slices.ContainsFunc(m.fields, func(x *entry) bool { return d.changes[m.key(x)] != 0 })
+	changed := slices.ContainsFunc(m.fields, func(x *entry) bool { return d.changes[m.key(x)] != 0 })
+	if changed || d.told[m.about()] {
+		return true
+	}
+	if m.kind != required && m.kind != vague && len(m.fields) > 0 {
+		return false
+	}
+	return slices.ContainsFunc(d.opened, func(path []string) bool {
+		if m.kind == required {
+			return len(path) <= len(m.path) && slices.Equal(path, m.path[:len(path)])
+		}
+		return path[0] != "hosts" || len(path) < 4 || sameService(path, m.path)
+	})
 }
 
 // rest is the package without the mistakes found so far, or no value.
@@ -154,7 +168,7 @@ func kindOf(format string) kind {
 // locate finds the user's fields that a mistake is about: those at its path, and
 // those of the same name that CUE says the value comes from.
 func (d *diagnosis) locate(m *mistake) {
-	if m.kind == value {
+	if m.kind == value || m.kind == unknown {
 		m.leaveList()
 	}
 	if len(m.path) > 0 && (m.kind == value || m.kind == unknown || m.kind == vague) {
@@ -218,15 +232,17 @@ func nearest(fields []*entry) []*entry {
 }
 
 // takeOut notes what has to change for the mistake to be gone.
-func (m *mistake) takeOut(changes map[string]change) {
+func (d *diagnosis) takeOut(m *mistake) {
+	d.told[m.about()] = true
 	for _, x := range m.fields {
 		switch {
 		case m.kind == unknown:
-			changes[m.key(x)] = removed
+			d.changes[m.key(x)] = removed
 		case strings.HasPrefix(m.format, "unreferenced alias"):
-			changes[m.key(x)] = unnamed
+			d.changes[m.key(x)] = unnamed
 		default:
-			changes[m.key(x)] = opened
+			d.changes[m.key(x)] = opened
+			d.opened = append(d.opened, m.path, x.path)
 		}
 	}
 }
@@ -309,6 +325,8 @@ func explains(by, m *mistake, before bool) bool {
 	switch {
 	case by.kind == vague && m.kind != vague:
 		return false
+	case m.index != "" && by.index == "" && len(by.fields) > 0 && len(m.fields) > 0 && by.fields[0].at() == m.fields[0].at():
+		return true // the whole list does not fit
 	case len(m.fields) == 0 && slices.ContainsFunc(m.places, from):
 		return true
 	case m.kind != vague:

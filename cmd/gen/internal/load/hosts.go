@@ -236,6 +236,9 @@ func (r *repository) instance(host string) (*build.Instance, []*finding.Finding)
 			other, isHost := strings.CutPrefix(path, "hosts"+sep)
 			return isHost && !strings.Contains(other, sep) && other != host
 		})
+		if s.unused {
+			dropUnused(f)
+		}
 		spoil(f, r.changes)
 		if err := inst.AddSyntax(f); err != nil {
 			r.findings = append(r.findings, plain(err)...)
@@ -259,7 +262,7 @@ func (r *repository) instance(host string) (*build.Instance, []*finding.Finding)
 	return inst, nil
 }
 
-// cut removes the fields at some paths from a file, and imports that only they used.
+// cut removes the fields at some paths from a file, and what only they used.
 func cut(f *ast.File, gone func(path string) bool) {
 	removed := false
 	f.Decls = cutFields(f.Decls, "", func(path string) bool {
@@ -268,7 +271,7 @@ func cut(f *ast.File, gone func(path string) bool) {
 		return g
 	})
 	if removed {
-		dropUnusedImports(f)
+		dropUnused(f)
 	}
 }
 
@@ -300,19 +303,16 @@ func cutBelow(x ast.Expr, path string, gone func(string) bool) {
 }
 
 func dropUnusedImports(f *ast.File) {
-	used := map[string]bool{}
+	used := map[ast.Node]bool{}
 	ast.Walk(f, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.ImportDecl:
-			return false
-		case *ast.Ident:
-			used[n.Name] = true
+		if id, ok := n.(*ast.Ident); ok && id.Node != nil {
+			used[id.Node] = true
 		}
 		return true
 	}, nil)
 	for _, d := range f.Decls {
 		if d, ok := d.(*ast.ImportDecl); ok {
-			d.Specs = slices.DeleteFunc(d.Specs, func(s *ast.ImportSpec) bool { return !used[importName(s)] })
+			d.Specs = slices.DeleteFunc(d.Specs, func(s *ast.ImportSpec) bool { return !used[s] })
 		}
 	}
 	f.Decls = slices.DeleteFunc(f.Decls, func(d ast.Decl) bool {

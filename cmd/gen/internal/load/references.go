@@ -45,6 +45,9 @@ func (d *diagnosis) wordReference(m *mistake, pkg cue.Value) *finding.Finding {
 		return f
 	}
 	known, _ := d.fieldsOf(pkg.LookupPath(cue.ParsePath(of)), nil, name)
+	if d.isAlias(m.at, of) && len(m.path) >= 4 { // the definition's name for itself
+		known, _ = d.fieldsOf(pkg, m.path[:4], name)
+	}
 	f := finding.New(finding.Reference, m.at, "%s has no field %s", or(of, "what stands before it"), name)
 	if !d.users(m.at.Filename()) {
 		f = d.at(m, finding.Reference, "%s needs %s of %s, which is not there", service(m.path), name, of).And(m.at)
@@ -124,6 +127,14 @@ func (d *diagnosis) selected(p token.Pos) (of string, x ast.Expr) {
 		}
 	}
 	return of, x
+}
+
+// isAlias reports whether a name stands for a struct around a place.
+func (d *diagnosis) isAlias(p token.Pos, name string) bool {
+	return slices.ContainsFunc(d.around(p), func(n ast.Node) bool {
+		a, ok := n.(*ast.Alias)
+		return ok && a.Ident.Name == name
+	})
 }
 
 // inScope are the names that can be used at a place.

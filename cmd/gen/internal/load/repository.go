@@ -56,6 +56,7 @@ type source struct {
 	text   []byte
 	hosts  []string
 	shared bool // declares something that all hosts see
+	unused bool // has imports or let clauses that nothing refers to, which is a finding
 }
 
 func (r *repository) readModule() {
@@ -112,7 +113,7 @@ func (r *repository) readHosts() {
 		}
 		s := source{name: name, text: text}
 		r.survey(f, &s)
-		r.refuseImports(f)
+		s.unused = r.refuseUnused(f)
 		r.refuseAllHosts(f)
 		r.files = append(r.files, s)
 	}

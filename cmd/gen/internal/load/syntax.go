@@ -102,9 +102,11 @@ func lineBefore(text []byte, p token.Pos) string {
 	return before[strings.LastIndexByte(before, '\n')+1:]
 }
 
-// refuseImports finds imports that nothing uses, which CUE does not do for gen
-// because a host is read without the others, and names that hide one.
-func (r *repository) refuseImports(f *ast.File) {
+// refuseUnused finds imports and let clauses that nothing refers to, which CUE
+// does not do for gen because a host is read without the others, and fields that
+// hide an import.
+func (r *repository) refuseUnused(f *ast.File) (unused bool) {
+	before := len(r.findings)
 	for s := range f.ImportSpecs() {
 		name, used, hidden := importName(s), false, (*ast.Ident)(nil)
 		ast.Walk(f, func(n ast.Node) bool {
@@ -129,6 +131,13 @@ func (r *repository) refuseImports(f *ast.File) {
 			r.find(finding.Reference, s.Pos(), "the import %s is never used", s.Path.Value).Hintf("leave it out")
 		}
 	}
+	ast.Walk(f, func(n ast.Node) bool {
+		if let, ok := n.(*ast.LetClause); ok && !mentions(f, let.Ident) {
+			r.find(finding.Reference, let.Pos(), "%s is never used", let.Ident.Name).Hintf("leave it out")
+		}
+		return true
+	}, nil)
+	return len(r.findings) > before
 }
 
 // otherName is a name for an import that no field of a host has.

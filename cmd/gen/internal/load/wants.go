@@ -99,13 +99,20 @@ func (w wanted) failing(x ast.Expr) []ast.Expr {
 		switch {
 		case x.Op == token.OR:
 			return append(w.failing(x.X), w.failing(x.Y)...)
-		case x.Op == token.AND && !w.meets(x.X):
+		case x.Op == token.AND && !w.meets(x.X) && !(isUint(x.X) && w.given.IncompleteKind() == cue.IntKind && !w.meets(x.Y)):
 			return w.failing(x.X)
 		case x.Op == token.AND:
 			return w.failing(x.Y)
 		}
 	}
 	return []ast.Expr{x}
+}
+
+// isUint reports whether an expression says no more than that a number is not
+// negative, which a bound beside it says better.
+func isUint(x ast.Expr) bool {
+	id, ok := x.(*ast.Ident)
+	return ok && id.Name == "uint"
 }
 
 func (w wanted) meets(x ast.Expr) bool {

@@ -8,6 +8,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -94,16 +95,18 @@ func (d *diagnosis) inOwnService(path []string) (best *entry) {
 func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Finding {
 	around, name := m.path[:len(m.path)-1], m.name()
 	known, form := d.fieldsOf(rest, around, name)
-	if len(known) == 0 && form == "" {
+	if len(known) == 0 && form == nil {
 		known, form = d.fieldsOf(pkg, around, name)
 	}
 	hint := finding.DidYouMean(name, known, "")
-	if form != "" && hint == "" {
-		f := d.at(m, finding.Value, "%q cannot stand in %s: it is not %s", name, subject(around), form)
-		if low := strings.ToLower(name); low != name {
-			return f.Hintf("small letters would do: %s", strconv.Quote(low))
+	if form != nil && hint == "" {
+		f := d.at(m, finding.Value, "%q cannot stand in %s: it is %s", name, subject(around), form.not()).Hintf("give it another name")
+		for _, other := range []string{strings.ToLower(name), strings.ToUpper(name[:1]) + name[1:], "/" + name} {
+			if form.takes(strconv.Quote(other)) {
+				return f.Hintf("did you mean %q?", other)
+			}
 		}
-		return f.Hintf("give it another name")
+		return f
 	}
 	f := d.at(m, finding.UnknownField, "%s has no field %q", subject(around), name)
 	if f.Hint = hint; hint == "" {
@@ -112,20 +115,19 @@ func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Findin
 	return f
 }
 
-// fieldsOf are the names that may stand in a struct, and the form of those that
-// are the user's to choose.
-func (d *diagnosis) fieldsOf(pkg cue.Value, path []string, but string) (names []string, form string) {
+// fieldsOf are the names that may stand in a struct, and the form, if a name has
+// not got it, of those that are the user's to choose.
+func (d *diagnosis) fieldsOf(pkg cue.Value, path []string, but string) (names []string, form *wanted) {
 	iter, err := pkg.LookupPath(selectors(pkg, path)).Fields(cue.Optional(true), cue.Patterns(true))
 	if err != nil {
-		return nil, ""
+		return nil, nil
 	}
 	for iter.Next() {
 		sel := iter.Selector()
 		switch {
 		case sel.ConstraintType() == cue.PatternConstraint:
-			w := wanted{rest: sel.Pattern(), given: pkg.Context().Encode(but)}
-			if w.rest.Unify(w.given).Err() != nil {
-				form = strings.TrimPrefix(w.not(), "not ")
+			if w := (&wanted{rest: sel.Pattern(), given: pkg.Context().Encode(but)}); w.rest.Unify(w.given).Err() != nil {
+				form = w
 			}
 		case sel.LabelType() == cue.StringLabel && sel.Unquoted() != but:
 			names = append(names, sel.Unquoted())
@@ -222,7 +224,11 @@ func (d *diagnosis) wordValue(m *mistake, rest cue.Value) *finding.Finding {
 	if not == "" {
 		return d.wordOther(m)
 	}
-	f := d.at(m, finding.Value, "%s is %s, which is %s", m.name(), given, not).And(d.rules(m)...)
+	verb := "is"
+	if m.index != "" {
+		verb = "holds"
+	}
+	f := d.at(m, finding.Value, "%s %s %s, which is %s", m.name(), verb, given, not).And(d.rules(m)...)
 	f.Hint = d.hint(m, w, given)
 	return f
 }
@@ -242,7 +248,7 @@ func (d *diagnosis) hint(m *mistake, w wanted, given string) string {
 		return "leave the line out to have the default"
 	case is == cue.StringKind && kind&cue.StringKind == 0 && w.takes(bare):
 		return fmt.Sprintf("without quotes: %s: %s", name, bare)
-	case is != cue.StringKind && is != cue.ListKind && w.takes(strconv.Quote(bare)):
+	case is&(cue.NumberKind|cue.BoolKind|cue.BytesKind) != 0 && w.takes(strconv.Quote(bare)):
 		return fmt.Sprintf("in quotes: %s: %s", name, strconv.Quote(bare))
 	case kind == cue.ListKind && is != cue.ListKind:
 		return fmt.Sprintf("in brackets: %s: [%s]", name, given)
@@ -326,7 +332,7 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 	said := fmt.Sprintf(m.format, m.args...)
 	switch {
 	case strings.HasPrefix(m.format, "conflicting values") && len(m.args) >= 4:
-		return d.at(m, finding.Value, "%s is %v, which is not %v", m.name(), m.args[0], m.args[1]).And(d.rules(m)...).
+		return d.at(m, finding.Value, "%s is %v, which is not %v", m.name(), m.args[0], or(typeWords[fmt.Sprint(m.args[1])], fmt.Sprint(m.args[1]))).And(d.rules(m)...).
 			Hintf("it is made from other values: see the places")
 	case strings.HasPrefix(m.format, "conflicting values"):
 		return d.at(m, finding.Fixed, "%s is both %v and %v", m.name(), m.args[0], m.args[1]).And(m.places...).
@@ -335,10 +341,10 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 		return d.wordName(m, said)
 	case strings.HasPrefix(m.format, "invalid value") && len(m.args) == 2:
 		words := fmt.Sprint(m.args[1])
-		if known, ok := patterns[words]; ok {
-			words = known
+		if x, err := parser.ParseExpr("", words); err == nil {
+			words = or(wanted{}.words(x), words)
 		}
-		return d.at(m, finding.Value, "%s is %v, which is not %s", m.name(), m.args[0], strings.TrimPrefix(words, "=~")).And(m.places...).
+		return d.at(m, finding.Value, "%s is %v, which is not %s", m.name(), m.args[0], words).And(m.places...).
 			Hintf("it is made from other values: see the places")
 	case strings.HasPrefix(m.format, "invalid operands"):
 		return d.at(m, finding.Value, "%s cannot be computed: %v and %v do not go together with %v", m.name(), m.args[0], m.args[1], m.args[2]).

@@ -146,66 +146,97 @@ func spoil(f *ast.File, changes map[string]change) {
 	if len(changes) == 0 {
 		return
 	}
-	changed := false
+	s := &spoiler{changes, map[ast.Node]ast.Node{}}
 	ast.Walk(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.File:
-			n.Decls = spoilDecls(n.Decls, changes, &changed)
+			n.Decls = s.decls(n.Decls)
 		case *ast.StructLit:
-			n.Elts = spoilDecls(n.Elts, changes, &changed)
+			n.Elts = s.decls(n.Elts)
 		case *ast.ListLit:
 			for i, x := range n.Elts {
 				if changes[finding.Place(x.Pos())] == opened {
-					n.Elts[i], changed = ast.NewIdent("_"), true
+					n.Elts[i] = s.top(x)
 				}
 			}
 		}
 		return true
 	}, nil)
-	if changed {
-		dropUnusedImports(f)
-		dropUnusedAliases(f)
+	if len(s.instead) == 0 {
+		return
 	}
+	ast.Walk(f, func(n ast.Node) bool { // names lead to the values of fields
+		if id, ok := n.(*ast.Ident); ok && s.instead[id.Node] != nil {
+			id.Node = s.instead[id.Node]
+		}
+		return true
+	}, nil)
+	dropUnused(f)
 }
 
-func spoilDecls(decls []ast.Decl, changes map[string]change, changed *bool) []ast.Decl {
+// A spoiler is at work on a file.
+type spoiler struct {
+	changes map[string]change
+	instead map[ast.Node]ast.Node // of what was changed
+}
+
+func (s *spoiler) decls(decls []ast.Decl) []ast.Decl {
 	return slices.DeleteFunc(decls, func(d ast.Decl) bool {
 		field, ok := d.(*ast.Field)
 		if !ok {
 			return false
 		}
-		switch changes[finding.Place(field.Label.Pos())] {
+		switch s.changes[finding.Place(field.Label.Pos())] {
 		case unnamed:
 			field.Value = unalias(field.Value)
 		case removed:
-			*changed = true
+			s.instead[field] = field
 			return true
 		case opened:
-			*changed = true
-			field.Value = ast.NewIdent("_")
+			field.Value = s.top(field.Value)
 		}
 		return false
 	})
 }
 
-// dropUnusedAliases takes out names that nothing refers to any more: CUE refuses them.
-func dropUnusedAliases(f *ast.File) {
+// top is the value that fits everywhere, instead of another.
+func (s *spoiler) top(x ast.Expr) ast.Expr {
+	top := ast.NewIdent("_")
+	s.instead[x] = top
+	return top
+}
+
+// dropUnused takes out imports, aliases and let clauses that nothing refers to:
+// CUE refuses them, and what used them may have been taken out.
+func dropUnused(f *ast.File) {
+	dropUnusedImports(f)
 	ast.Walk(f, func(n ast.Node) bool {
-		field, ok := n.(*ast.Field)
-		if !ok {
-			return true
-		}
-		if a, ok := field.Value.(*ast.Alias); ok && !mentions(a.Expr, a.Ident.Name) {
-			field.Value = a.Expr
+		switch n := n.(type) {
+		case *ast.File:
+			n.Decls = dropUnusedLets(n, n.Decls)
+		case *ast.StructLit:
+			n.Elts = dropUnusedLets(n, n.Elts)
+		case *ast.Field:
+			if a, ok := n.Value.(*ast.Alias); ok && !mentions(a.Expr, a.Ident) {
+				n.Value = a.Expr
+			}
 		}
 		return true
 	}, nil)
 }
 
-func mentions(n ast.Node, name string) (found bool) {
+func dropUnusedLets(around ast.Node, decls []ast.Decl) []ast.Decl {
+	return slices.DeleteFunc(decls, func(d ast.Decl) bool {
+		let, ok := d.(*ast.LetClause)
+		return ok && !mentions(around, let.Ident)
+	})
+}
+
+// mentions reports whether a name stands below a node, besides where it is declared.
+func mentions(n ast.Node, name *ast.Ident) (found bool) {
 	ast.Walk(n, func(n ast.Node) bool {
 		id, ok := n.(*ast.Ident)
-		found = found || ok && id.Name == name
+		found = found || ok && id != name && id.Name == name.Name
 		return !found
 	}, nil)
 	return found
