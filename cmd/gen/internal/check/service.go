@@ -17,7 +17,7 @@ import (
 func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	s := e.V
 	if len(s.Containers)+len(s.Files)+len(s.Units)+len(s.Volumes)+len(s.Secrets)+len(s.Images) == 0 {
-		c.find(finding.Required, at(e.Pos), "%s has nothing in it", e.Name).
+		c.find(finding.Empty, at(e.Pos), "%s has nothing in it", e.Name).
 			Hintf("name its definition, as in %s: catalog.#HedgeDoc, or give it containers:", e.Name)
 	}
 	c.line(s.Title.V, e.Name+"'s title", at(s.Title.Pos, e.Pos))

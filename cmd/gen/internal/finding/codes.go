@@ -45,6 +45,7 @@ const (
 	UnitKey         Code = "GEN311"
 	KeyTooNew       Code = "GEN312"
 	UnitValue       Code = "GEN313"
+	Empty           Code = "GEN314"
 
 	BadText  Code = "GEN401"
 	BadPath  Code = "GEN402"
@@ -113,6 +114,7 @@ var Meanings = []struct {
 	{UnitKey, "A section or key that systemd or podman does not know. Podman drops the whole unit, systemd ignores the key."},
 	{KeyTooNew, "A key is newer than the podman of the host's operating system, which would drop the whole unit."},
 	{UnitValue, "A key has a value that makes no sense. Podman's generator passes it on, and the unit fails at its start."},
+	{Empty, "A service has nothing in it: its definition was forgotten."},
 	{BadText, "A text would break out of its line, or cannot be given to a program."},
 	{BadPath, "A path is not clean and absolute, holds characters with a meaning, or is outside what gen may write."},
 	{Contents, "A file has no contents, more than one kind of them, or some that its format cannot hold."},
@@ -136,3 +138,7 @@ var Meanings = []struct {
 	{NoSuchSecret, "A unit reads a podman secret that nothing delivers."},
 	{UnitCycle, "Units wait for each other. systemd would drop one of the orderings, and nobody chooses which."},
 }
+
+// AlsoCUE are the codes of what plain cue vet -c refuses as well. gen alone
+// raises all others.
+var AlsoCUE = []Code{Syntax, Import, Package, UnknownField, Required, Value, Fixed, Reference}

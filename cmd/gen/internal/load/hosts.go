@@ -138,7 +138,7 @@ func (r *repository) refuseEmbedding(host ast.Expr) {
 			}
 			for _, d := range lit.Elts {
 				if e, ok := d.(*ast.EmbedDecl); ok {
-					r.find(finding.Embedded, e.Pos(), "%s embeds its definition, so its fields could not be checked", label(service)).
+					r.find(finding.Embedded, e.Pos(), "%s has its definition inside its block, where it lets every field pass", label(service)).
 						Hintf("write %s: DEFINITION & {…}", label(service))
 				}
 			}
