@@ -2,6 +2,7 @@ package load
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,13 +30,20 @@ type diagnosis struct {
 }
 
 func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
+	var all []*mistake
 	d := &diagnosis{evaluation: e, written: e.written(), changes: map[string]change{}, told: map[string]bool{}}
 	for round := 0; ; round++ {
 		ms := d.mistakes(err)
+		if round == 0 {
+			ms = append(d.twoDefinitions(), ms...)
+		}
 		if round > 0 {
 			ms = slices.DeleteFunc(ms, d.stale)
 		}
-		ms = fold(ms)
+		ms = slices.DeleteFunc(fold(ms), func(m *mistake) bool {
+			return slices.ContainsFunc(all, func(by *mistake) bool { return explains(by, m, true) })
+		})
+		all = append(all, ms...)
 		before := len(d.changes)
 		for _, m := range ms {
 			d.takeOut(m)
@@ -55,6 +63,37 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 		return plain(err)
 	}
 	return fs
+}
+
+// twoDefinitions finds services that two places make from different definitions:
+// to CUE, everything in them conflicts.
+func (d *diagnosis) twoDefinitions() (ms []*mistake) {
+	for _, key := range slices.Sorted(maps.Keys(d.fields)) {
+		path, of := strings.Split(key, sep), map[string]bool{}
+		if len(path) != 4 || path[0] != "hosts" || path[1] != d.host || path[2] != "services" {
+			continue
+		}
+		for _, x := range d.fields[key] {
+			if def := definition(x.field.Value); def != "" {
+				of[def] = true
+			}
+		}
+		if len(of) > 1 {
+			ms = append(ms, &mistake{kind: value, path: path, format: "conflicting values", fields: d.fields[key]})
+		}
+	}
+	return ms
+}
+
+// definition is the definition that a service is made from, as it is written.
+func definition(x ast.Expr) string {
+	switch x := unalias(x).(type) {
+	case *ast.BinaryExpr:
+		return or(definition(x.X), definition(x.Y))
+	case *ast.SelectorExpr:
+		return printed(x)
+	}
+	return ""
 }
 
 // stale reports whether a later round only says again that something is wrong,
@@ -77,7 +116,7 @@ func (d *diagnosis) stale(m *mistake) bool {
 
 // rest is the package without the mistakes found so far, or no value.
 func (d *diagnosis) rest() cue.Value {
-	r := &repository{root: d.repository.root, module: d.module, pkg: d.pkg, files: d.repository.files, changes: d.changes}
+	r := &repository{root: d.repository.root, module: d.module, pkg: d.pkg, files: d.repository.files, changes: d.changes, loading: map[string]bool{}}
 	r.context = build.NewContext(build.Loader(r.load))
 	inst, wrong := r.instance(d.host)
 	if wrong != nil {
@@ -186,6 +225,10 @@ func (d *diagnosis) locate(m *mistake) {
 				break
 			}
 		}
+	}
+	for m.kind == unknown && len(m.fields) == 0 && len(m.path) > 1 { // what does not fit is around it
+		m.path = m.path[:len(m.path)-1]
+		m.fields = slices.Clone(d.fields[strings.Join(m.path, sep)])
 	}
 	m.fields = nearest(m.fields)
 }
@@ -325,6 +368,11 @@ func explains(by, m *mistake, before bool) bool {
 	switch {
 	case by.kind == vague && m.kind != vague:
 		return false
+	case m.kind == required && by.kind == unknown && finding.DidYouMean(by.name(), []string{m.name()}, "") != "" &&
+		slices.Equal(by.path[:len(by.path)-1], m.path[:len(m.path)-1]):
+		return true // the field is there, misspelt
+	case (by.kind == unknown || by.kind == value && len(by.fields) > 0) && len(by.path) < len(m.path) && slices.Equal(by.path, m.path[:len(by.path)]):
+		return true // the whole block is wrong
 	case m.index != "" && by.index == "" && len(by.fields) > 0 && len(m.fields) > 0 && by.fields[0].at() == m.fields[0].at():
 		return true // the whole list does not fit
 	case len(m.fields) == 0 && slices.ContainsFunc(m.places, from):

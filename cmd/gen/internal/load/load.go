@@ -25,7 +25,7 @@ import (
 // Fleet reads the repository at root. The fleet holds every host that could be
 // read; the findings say what kept others out. Findings are neither sorted nor printed.
 func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
-	r := &repository{root: root}
+	r := &repository{root: root, loading: map[string]bool{}}
 	r.readModule()
 	r.readHosts()
 	f := &fleet.Fleet{}

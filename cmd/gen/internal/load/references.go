@@ -182,6 +182,9 @@ func (d *diagnosis) importHint(name string) string {
 	case "schema":
 		return fmt.Sprintf("import it: import %q", Module+"/schema")
 	}
+	if p := importOf(name); p != "" {
+		return fmt.Sprintf("import it: import %q", p)
+	}
 	return "text is written in quotes; a name is one that the file declares or imports"
 }
 

@@ -45,9 +45,10 @@ type repository struct {
 	findings []*finding.Finding
 	changes  map[string]change // by place, to see what the rest makes of a mistake
 
-	ownFiles      []string // of packages of the repository's own
-	brokenImports []string // that lead nowhere; references to what is in them do not either
-	hiddenImports []string // places where a field hides one
+	loading       map[string]bool // packages that are being read
+	ownFiles      []string        // of packages of the repository's own
+	brokenImports []string        // that lead nowhere; references to what is in them do not either
+	hiddenImports []string        // places where a field hides one
 }
 
 // A source is one file of hosts/ and the hosts it declares.
@@ -101,6 +102,11 @@ func (r *repository) readHosts() {
 		text, err := read(r.root, name)
 		f := r.parse(name, text, err)
 		if f == nil {
+			continue
+		}
+		if f.PackageName() == "" {
+			r.find(finding.Package, FilePos(name), "the file does not say which package it is of").
+				Hintf("begin it with: package %s", or(r.pkg, "hosts"))
 			continue
 		}
 		if r.pkg == "" {
@@ -308,6 +314,13 @@ func (r *repository) load(pos token.Pos, spec string) *build.Instance {
 
 // loadDir reads the package in dir of fsys; shown is how findings name the directory.
 func (r *repository) loadDir(pos token.Pos, p ast.ImportPath, fsys fs.FS, dir, shown string) *build.Instance {
+	if r.loading[p.Path] {
+		r.find(finding.Import, pos, "%s imports itself, by way of what it imports", shown).
+			Hintf("take one of the imports out; what both need can stand in a third package")
+		return r.broken(p)
+	}
+	r.loading[p.Path] = true
+	defer delete(r.loading, p.Path)
 	within := &repository{root: fsys, changes: r.changes}
 	inst := r.context.NewInstance(shown, r.load)
 	inst.ImportPath, inst.Module = p.String(), r.module

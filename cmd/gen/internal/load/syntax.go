@@ -1,7 +1,9 @@
 package load
 
 import (
+	"bytes"
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 
@@ -26,24 +28,45 @@ func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
 		}
 		return f
 	}
-	for _, k := range []struct{ begins, what, hint string }{
-		{"string literal not terminated", "this text has no closing quote", `a text ends on its own line, with the quote it began with; """ begins one of several lines`},
-		{"missing ',' in struct", "two fields are not parted", "write a comma between them, or each on a line of its own"},
-		{"missing ','", "two elements of a list are not parted", "write a comma behind each"},
-		{"expected operand", "a value is missing here", ""},
-		{"expected label", "this is no field", ""},
-		{"unmatched", "this bracket closes what was never opened", "take it out, or open one before it"},
-	} {
-		if strings.HasPrefix(said, k.begins) {
+	if at := assignment(text, e.Position()); strings.Contains(said, "expected label") && at > 0 {
+		f.Pos, f.What = placeAt(e.Position().Filename(), text, at), "this is no field"
+		return f.Hintf("a field is written with a colon: name: value")
+	}
+	at := min(e.Position().Offset(), len(text))
+	rest, _, _ := strings.Cut(string(text[at:]), "\n")
+	line := lineBefore(text, e.Position()) + "\x00" + rest
+	for _, k := range syntaxErrors {
+		if strings.Contains(said, k.said) && k.line.MatchString(line) {
 			f.What = k.what
-			if k.hint != "" {
-				f.Hint = k.hint
-			}
+			f.Hint = or(k.hint, f.Hint)
 			break
 		}
 	}
 	return f
 }
+
+// syntaxErrors are what CUE's parser says, where in a line (\x00 is the place), and what
+// that means. The first that fits counts.
+var syntaxErrors = []struct {
+	said       string
+	line       *regexp.Regexp
+	what, hint string
+}{
+	{"string literal not terminated", anywhere, "this text has no closing quote", `a text ends on its own line, with the quote it began with; """ begins one of several lines`},
+	{"illegal integer number", regexp.MustCompile(`\x000`), "this is no number", `a mode is a text: "0700"`},
+	{"illegal character", regexp.MustCompile(`\x00[“”„‘’«»]`), "this is no quotation mark", `text stands in straight ones: "…"`},
+	{"escape sequence", anywhere, "this is no escape sequence", `a backslash in a text is written twice: \\`},
+	{"missing ','", regexp.MustCompile(`\x00 *\{`), "an & is missing before this bracket", "a definition is filled in with DEFINITION & {…}"},
+	{"missing ',' in struct", anywhere, "two fields are not parted", "write a comma between them, or each on a line of its own"},
+	{"missing ','", anywhere, "two elements of a list are not parted", "write a comma behind each"},
+	{"expected label", regexp.MustCompile(`^\s*#\x00? `), "this is no field", "a comment begins with //"},
+	{"expected label", anywhere, "this is no field", ""},
+	{"expected operand", anywhere, "a value is missing here", ""},
+	{"expected 'EOF'", regexp.MustCompile(`\x00[]})]`), "this bracket closes what was never opened", "take it out, or open one before it"},
+	{"unmatched", anywhere, "this bracket closes what was never opened", "take it out, or open one before it"},
+}
+
+var anywhere = regexp.MustCompile(``)
 
 var found = regexp.MustCompile(`found '[A-Z]+' `)
 
@@ -52,6 +75,30 @@ func plainWords(said string) string {
 	said = found.ReplaceAllString(said, "found ")
 	return strings.NewReplacer("newline", "the end of the line", "'EOF'", "the end of the file", "operand", "a value", "label", "a field's name",
 		"string literal", "text", "struct literal", "a block of fields", "list literal", "a list").Replace(said)
+}
+
+// assignment is where an equals sign stands for a colon, on the line of a place
+// or the one before it, 0 if there is none: CUE finds it too late.
+func assignment(text []byte, p token.Pos) int {
+	end := min(p.Offset(), len(text))
+	begin := max(0, bytes.LastIndexByte(text[:end], '\n'))
+	begin = bytes.LastIndexByte(text[:begin], '\n') + 1
+	if eol := bytes.IndexByte(text[end:], '\n'); eol >= 0 {
+		end += eol
+	}
+	if g := equals.FindSubmatchIndex(text[begin:end]); g != nil {
+		return begin + g[2]
+	}
+	return 0
+}
+
+var equals = regexp.MustCompile(`[\w"] *(=)[^=~]`)
+
+// placeAt is the place of a byte of a file.
+func placeAt(name string, text []byte, offset int) token.Pos {
+	f := token.NewFile(name, -1, len(text))
+	f.SetLinesForContent(text)
+	return f.Pos(offset, token.NoRelPos)
 }
 
 // neverClosed is the bracket that is never closed: the first whose closing one
@@ -153,8 +200,18 @@ var standard = strings.Fields(`crypto/ed25519 crypto/hmac crypto/md5 crypto/sha1
 	encoding/csv encoding/hex encoding/json encoding/toml encoding/yaml html list math math/bits net path regexp strconv strings
 	struct text/tabwriter text/template time uuid`)
 
+// importOf guesses the package of CUE's own that a name was meant to be.
+func importOf(name string) string {
+	for _, p := range standard {
+		if path.Base(p) == name {
+			return p
+		}
+	}
+	return ""
+}
+
 // isStandard reports whether CUE itself has a package.
-func isStandard(path string) bool {
-	err := cuecontext.New().CompileString(fmt.Sprintf("import %q", path)).Err()
+func isStandard(spec string) bool {
+	err := cuecontext.New().CompileString(fmt.Sprintf("import %q", spec)).Err()
 	return err == nil || !strings.Contains(err.Error(), "undefined")
 }

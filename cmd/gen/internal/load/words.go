@@ -59,10 +59,35 @@ func (d *diagnosis) place(m *mistake) token.Pos {
 			}
 		}
 	}
+	if x := d.shared(m.path); x != nil {
+		return x.field.Label.Pos()
+	}
 	if p := d.places.at(m.path...); p.IsValid() {
 		return p
 	}
 	return m.at
+}
+
+// shared is the nearest thing around a path that stands under a name of the
+// user's own, if the path's value is taken from there.
+func (d *diagnosis) shared(path []string) (best *entry) {
+	for n := len(path); n > 0 && best == nil; n-- {
+		for _, x := range d.fields[strings.Join(path[:n], sep)] {
+			ast.Walk(x.field.Value, func(node ast.Node) bool {
+				id, ok := node.(*ast.Ident)
+				for k := len(path); ok && k > n && best == nil; k-- {
+					if at := d.fields[strings.Join(append([]string{id.Name}, path[n:k]...), sep)]; len(at) > 0 {
+						best = at[0]
+					}
+				}
+				return best == nil
+			}, nil)
+		}
+		if len(d.fields[strings.Join(path[:n], sep)]) > 0 {
+			break // the user wrote it, and nothing nearer
+		}
+	}
+	return best
 }
 
 // inOwnService is the nearest thing around a path in the definition of a service
@@ -175,6 +200,9 @@ func (d *diagnosis) wordVague(m *mistake, rest cue.Value) *finding.Finding {
 	if len(m.fields) == 0 {
 		return f
 	}
+	if x, ok := m.fields[0].field.Value.(*ast.BinaryExpr); ok && x.Op == token.OR && defaultOf(x) == "" {
+		return d.at(m, finding.Required, "%s is left open: %s", subject(m.path), short(printed(x))).Hintf("write one of them, or mark one with * as the default")
+	}
 	mine := defaultOf(m.fields[0].field.Value)
 	theirs, ok := rest.LookupPath(selectors(rest, m.path)).Default()
 	if mine != "" && ok {
@@ -211,6 +239,10 @@ func (d *diagnosis) wordValue(m *mistake, rest cue.Value) *finding.Finding {
 	}
 	w.given = rest.Context().CompileString(given)
 	fixed := w.fixed()
+	if fixed != "" && m.index != "" { // the list is fixed as a whole
+		m.index = ""
+		return d.wordValue(m, rest)
+	}
 	if fixed == "" && len(m.fields) > 1 {
 		other := m.fields[1]
 		return d.at(m, finding.Fixed, "%s is both %s and %s", m.name(), given, short(printed(other.field.Value))).

@@ -209,24 +209,34 @@ func (s *spoiler) top(x ast.Expr) ast.Expr {
 // dropUnused takes out imports, aliases and let clauses that nothing refers to:
 // CUE refuses them, and what used them may have been taken out.
 func dropUnused(f *ast.File) {
-	dropUnusedImports(f)
-	ast.Walk(f, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.File:
-			n.Decls = dropUnusedLets(n, n.Decls)
-		case *ast.StructLit:
-			n.Elts = dropUnusedLets(n, n.Elts)
-		case *ast.Field:
-			if a, ok := n.Value.(*ast.Alias); ok && !mentions(a.Expr, a.Ident) {
-				n.Value = a.Expr
+	for dropped := true; dropped; { // a let clause may be used by another
+		dropped = false
+		ast.Walk(f, func(n ast.Node) bool {
+			var decls *[]ast.Decl
+			switch n := n.(type) {
+			case *ast.File:
+				decls = &n.Decls
+			case *ast.StructLit:
+				decls = &n.Elts
+			case *ast.Field:
+				if a, ok := n.Value.(*ast.Alias); ok && !mentions(a.Expr, a.Ident) {
+					n.Value, dropped = a.Expr, true
+				}
+				return true
+			default:
+				return true
 			}
-		}
-		return true
-	}, nil)
+			left := dropUnusedLets(n, *decls)
+			dropped = dropped || len(left) < len(*decls)
+			*decls = left
+			return true
+		}, nil)
+	}
+	dropUnusedImports(f)
 }
 
 func dropUnusedLets(around ast.Node, decls []ast.Decl) []ast.Decl {
-	return slices.DeleteFunc(decls, func(d ast.Decl) bool {
+	return slices.DeleteFunc(slices.Clone(decls), func(d ast.Decl) bool {
 		let, ok := d.(*ast.LetClause)
 		return ok && !mentions(around, let.Ident)
 	})
