@@ -119,7 +119,7 @@ func (d *diagnosis) rest() cue.Value {
 	r := &repository{root: d.repository.root, module: d.module, pkg: d.pkg, files: d.repository.files, changes: d.changes, loading: map[string]bool{}}
 	r.context = build.NewContext(build.Loader(r.load))
 	inst, wrong := r.instance(d.host)
-	if wrong != nil {
+	if hides(wrong) {
 		return cue.Value{}
 	}
 	return cuecontext.New().BuildInstance(inst)
@@ -167,6 +167,9 @@ func (d *diagnosis) mistakes(err error) (ms []*mistake) {
 			if len(m.places) == 0 && d.fields[strings.Join(m.path, sep)] == nil {
 				m.kind = vague
 			}
+		}
+		if len(m.path) > 0 && !slices.Contains([]string{"fleet", "hosts"}, m.path[0]) && !strings.HasPrefix(m.path[0], "_") && !strings.HasPrefix(m.path[0], "#") {
+			continue // below a name that survey refuses
 		}
 		d.locate(m)
 		ms = append(ms, m)

@@ -256,10 +256,7 @@ func (r *repository) instance(host string) (*build.Instance, []*finding.Finding)
 	}
 	found := slices.Clone(r.findings[before:])
 	r.findings = r.findings[:before]
-	if len(found) > 0 {
-		return nil, found
-	}
-	return inst, nil
+	return inst, found
 }
 
 // cut removes the fields at some paths from a file, and what only they used.

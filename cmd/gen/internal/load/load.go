@@ -52,13 +52,16 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 			defer func() { <-slots }()
 			e := &evaluation{repository: r, host: name}
 			inst, wrong := r.instance(name)
-			if wrong != nil {
-				found[i] = wrong
+			found[i] = wrong
+			if hides(wrong) {
 				return
 			}
 			pkg := cuecontext.New().BuildInstance(inst)
 			if err := pkg.Validate(cue.All(), cue.Concrete(true)); err != nil {
-				found[i] = e.explain(pkg, err)
+				found[i] = append(found[i], e.explain(pkg, err)...)
+				return
+			}
+			if len(wrong) > 0 {
 				return
 			}
 			if name == "" {
@@ -79,6 +82,12 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 		}
 	}
 	slices.SortFunc(f.Hosts, func(a, b *fleet.Host) int { return cmp.Compare(a.Name.V, b.Name.V) })
+}
+
+// hides reports whether a package cannot be looked at any further: an import
+// that leads nowhere hides only what is taken from it.
+func hides(wrong []*finding.Finding) bool {
+	return slices.ContainsFunc(wrong, func(f *finding.Finding) bool { return f.Code != finding.Import })
 }
 
 // merge adds what was found in another evaluation. A mistake that several hosts

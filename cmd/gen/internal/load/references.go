@@ -200,6 +200,14 @@ func (d *diagnosis) importPath(p token.Pos, name string) string {
 	return ""
 }
 
+// usesBroken reports whether what stands at a place is taken from an import that leads nowhere.
+func (d *diagnosis) usesBroken(p token.Pos) bool {
+	return len(d.brokenImports) > 0 && slices.ContainsFunc(d.around(p), func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		return ok && slices.Contains(d.brokenImports, d.importPath(p, printed(s.X)))
+	})
+}
+
 // definitions are those of a package.
 func (d *diagnosis) definitions(imported string) (names []string) {
 	fsys, dir := d.written.root, strings.TrimPrefix(imported, d.module+"/")

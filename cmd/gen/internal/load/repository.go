@@ -357,10 +357,20 @@ func (r *repository) broken(p ast.ImportPath) *build.Instance {
 	return inst
 }
 
-// plain are errors of CUE's that already say what a user can use.
+// plain are errors of CUE's about a package as a whole.
 func plain(err error) (fs []*finding.Finding) {
 	for _, e := range cueerrors.Errors(err) {
-		fs = append(fs, finding.New(finding.Syntax, e.Position(), "%s", e.Error()))
+		at := e.Position()
+		for _, p := range e.InputPositions() {
+			if !at.IsValid() {
+				at = p
+			}
+		}
+		if !at.IsValid() {
+			at = FilePos("hosts")
+		}
+		fs = append(fs, finding.New(finding.Syntax, at, "%s", plainWords(e.Error())).
+			Hintf("the file can be read, but not as a whole; one name stands for one thing in it"))
 	}
 	return fs
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -65,7 +67,10 @@ func (d *diagnosis) place(m *mistake) token.Pos {
 	if p := d.places.at(m.path...); p.IsValid() {
 		return p
 	}
-	return m.at
+	if m.at.IsValid() {
+		return m.at
+	}
+	return FilePos(d.repository.files[0].name)
 }
 
 // shared is the nearest thing around a path that stands under a name of the
@@ -126,7 +131,7 @@ func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Findin
 	hint := finding.DidYouMean(name, known, "")
 	if form != nil && hint == "" {
 		f := d.at(m, finding.Value, "%q cannot stand in %s: it is %s", name, subject(around), form.not()).Hintf("give it another name")
-		for _, other := range []string{strings.ToLower(name), strings.ToUpper(name[:1]) + name[1:], "/" + name} {
+		for _, other := range []string{strings.ToLower(name), capital(name), "/" + name} {
 			if form.takes(strconv.Quote(other)) {
 				return f.Hintf("did you mean %q?", other)
 			}
@@ -143,11 +148,11 @@ func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Findin
 // fieldsOf are the names that may stand in a struct, and the form, if a name has
 // not got it, of those that are the user's to choose.
 func (d *diagnosis) fieldsOf(pkg cue.Value, path []string, but string) (names []string, form *wanted) {
-	iter, err := pkg.LookupPath(selectors(pkg, path)).Fields(cue.Optional(true), cue.Patterns(true))
-	if err != nil {
+	if !pkg.Exists() {
 		return nil, nil
 	}
-	for iter.Next() {
+	iter, err := pkg.LookupPath(selectors(pkg, path)).Fields(cue.Optional(true), cue.Patterns(true))
+	for err == nil && iter.Next() {
 		sel := iter.Selector()
 		switch {
 		case sel.ConstraintType() == cue.PatternConstraint:
@@ -361,6 +366,9 @@ func (m *mistake) name() string {
 
 // wordOther words what has no better words.
 func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
+	if slices.ContainsFunc(m.places, d.usesBroken) {
+		return nil
+	}
 	said := fmt.Sprintf(m.format, m.args...)
 	switch {
 	case strings.HasPrefix(m.format, "conflicting values") && len(m.args) >= 4:
@@ -392,7 +400,8 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 	case strings.HasPrefix(m.format, "unreferenced alias"), strings.HasPrefix(m.format, "imported and not used"):
 		return d.at(m, finding.Reference, "%v is never used", m.args[0]).Hintf("leave it out")
 	}
-	return d.at(m, finding.Value, "%s: %s", m.name(), said).And(m.places...)
+	return d.at(m, finding.Value, "%s cannot be worked out: %s", m.name(), plainWords(said)).And(m.places...).
+		Hintf("write the value itself, or look at what it is made from")
 }
 
 // wordName words a key that is no name for a host or a service.
@@ -436,4 +445,10 @@ func selectors(pkg cue.Value, path []string) cue.Path {
 		}
 	}
 	return cue.MakePath(sels...)
+}
+
+// capital is a name with a large first letter.
+func capital(name string) string {
+	r, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(r)) + name[size:]
 }
