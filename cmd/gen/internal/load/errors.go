@@ -59,7 +59,7 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 		}
 		pkg, err = rest, rest.Validate(cue.All(), cue.Concrete(true))
 	}
-	if len(fs) == 0 && len(e.brokenImports) == 0 {
+	if len(fs) == 0 && len(e.findings) == 0 {
 		return plain(err)
 	}
 	return fs
@@ -116,10 +116,11 @@ func (d *diagnosis) stale(m *mistake) bool {
 
 // rest is the package without the mistakes found so far, or no value.
 func (d *diagnosis) rest() cue.Value {
-	r := &repository{root: d.repository.root, module: d.module, pkg: d.pkg, files: d.repository.files, changes: d.changes, loading: map[string]bool{}}
+	r := &repository{root: d.repository.root, module: d.module, pkg: d.pkg, files: d.repository.files, changes: d.changes}
 	r.context = build.NewContext(build.Loader(r.load))
-	inst, wrong := r.instance(d.host)
-	if hides(wrong) {
+	r.readImports()
+	inst, _ := r.instance(d.host)
+	if inst == nil {
 		return cue.Value{}
 	}
 	return cuecontext.New().BuildInstance(inst)

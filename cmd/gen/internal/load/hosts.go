@@ -215,23 +215,36 @@ hosts: [Name=string]: gen_schema.#Host & {name: Name, #fleet: fleet}
 
 // instance is the package in hosts/ as the named host sees it: files that
 // declare only other hosts are left out, and so are other hosts' declarations
-// in the rest. Files are parsed anew because
-// CUE writes to their syntax trees; one instance is made at a time because it
-// also writes to imports, which all share.
-func (r *repository) instance(host string) (*build.Instance, []*finding.Finding) {
-	r.building.Lock()
-	defer r.building.Unlock()
-	before := len(r.findings)
-	inst := r.context.NewInstance("hosts", r.load)
+// in the rest. Files are parsed anew because CUE writes to their syntax trees.
+// It is nil if there are findings, or a package that it imports could not be
+// read, of which there are findings already.
+func (r *repository) instance(host string) (inst *build.Instance, found []*finding.Finding) {
+	inst = r.context.NewInstance("hosts", r.load)
 	inst.PkgName, inst.Module = r.pkg, r.module
+	for _, f := range r.seenBy(host) {
+		if !r.readable(f) {
+			return nil, nil
+		}
+		if err := inst.AddSyntax(f); err != nil {
+			found = append(found, plain(err)...)
+		}
+	}
+	if err := inst.Complete(); err != nil {
+		found = append(found, plain(err)...)
+	}
+	if len(found) > 0 {
+		return nil, found
+	}
+	return inst, nil
+}
+
+// seenBy are the files as a host sees them, and the rules.
+func (r *repository) seenBy(host string) (files []*ast.File) {
 	for _, s := range r.files {
 		if !s.shared && !slices.Contains(s.hosts, host) && host != "" {
 			continue
 		}
-		f, err := parseFile(s.name, s.text)
-		if err != nil {
-			panic("load: " + s.name + " parsed before: " + err.Error())
-		}
+		f := mustParse(s.name, s.text)
 		cut(f, func(path string) bool {
 			other, isHost := strings.CutPrefix(path, "hosts"+sep)
 			return isHost && !strings.Contains(other, sep) && other != host
@@ -240,23 +253,18 @@ func (r *repository) instance(host string) (*build.Instance, []*finding.Finding)
 			dropUnused(f)
 		}
 		spoil(f, r.changes)
-		if err := inst.AddSyntax(f); err != nil {
-			r.findings = append(r.findings, plain(err)...)
-		}
+		files = append(files, f)
 	}
-	f, err := parseFile(Module+"/hosts/rules.cue", []byte("package "+r.pkg+"\n"+rules))
+	return append(files, mustParse(Module+"/hosts/rules.cue", []byte("package "+r.pkg+"\n"+rules)))
+}
+
+// mustParse is for what parsed before.
+func mustParse(name string, text []byte) *ast.File {
+	f, err := parseFile(name, text)
 	if err != nil {
-		panic("load: rules: " + err.Error())
+		panic("load: " + name + " parsed before: " + err.Error())
 	}
-	if err := inst.AddSyntax(f); err != nil {
-		panic("load: rules: " + err.Error())
-	}
-	if err := inst.Complete(); err != nil {
-		r.findings = append(r.findings, plain(err)...)
-	}
-	found := slices.Clone(r.findings[before:])
-	r.findings = r.findings[:before]
-	return inst, found
+	return f
 }
 
 // cut removes the fields at some paths from a file, and what only they used.

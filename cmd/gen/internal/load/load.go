@@ -10,9 +10,7 @@ package load
 import (
 	"cmp"
 	"io/fs"
-	"runtime"
 	"slices"
-	"sync"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
@@ -20,12 +18,13 @@ import (
 
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/parallel"
 )
 
 // Fleet reads the repository at root. The fleet holds every host that could be
 // read; the findings say what kept others out. Findings are neither sorted nor printed.
 func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
-	r := &repository{root: root, loading: map[string]bool{}}
+	r := &repository{root: root}
 	r.readModule()
 	r.readHosts()
 	f := &fleet.Fleet{}
@@ -40,40 +39,23 @@ func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
 // evaluate fills in the fleet's own part and the hosts, side by side. Findings
 // stay in the order of the hosts' names whichever is done first.
 func (r *repository) evaluate(f *fleet.Fleet) {
+	r.readImports()
 	jobs := append(r.hostNames(), "") // last, the fleet's own part: what hosts say of a shared value says more
 	found := make([][]*finding.Finding, len(jobs))
 	hosts := make([]*fleet.Host, len(jobs))
 
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, name := range jobs {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			e := &evaluation{repository: r, host: name}
-			inst, wrong := r.instance(name)
-			found[i] = wrong
-			if hides(wrong) {
-				return
-			}
-			pkg := cuecontext.New().BuildInstance(inst)
-			if err := pkg.Validate(cue.All(), cue.Concrete(true)); err != nil {
-				found[i] = append(found[i], e.explain(pkg, err)...)
-				return
-			}
-			if len(wrong) > 0 {
-				return
-			}
-			if name == "" {
-				e.decode(pkg.LookupPath(cue.ParsePath("fleet")), f, []string{"fleet"})
-			} else {
-				hosts[i] = new(fleet.Host)
-				e.decode(pkg.LookupPath(cue.MakePath(cue.Str("hosts"), cue.Str(name))), hosts[i], []string{"hosts", name})
-				defaults(hosts[i])
-			}
-		})
-	}
-	wg.Wait()
+	parallel.Each(len(jobs), func(i int) {
+		e := &evaluation{repository: r, host: jobs[i]}
+		if jobs[i] == "" {
+			found[i] = e.read(f, "fleet")
+			return
+		}
+		h := new(fleet.Host)
+		if found[i] = e.read(h, "hosts", e.host); h.Name.Set {
+			defaults(h)
+			hosts[i] = h
+		}
+	})
 
 	for i := range jobs {
 		r.findings = merge(r.findings, found[i])
@@ -82,12 +64,6 @@ func (r *repository) evaluate(f *fleet.Fleet) {
 		}
 	}
 	slices.SortFunc(f.Hosts, func(a, b *fleet.Host) int { return cmp.Compare(a.Name.V, b.Name.V) })
-}
-
-// hides reports whether a package cannot be looked at any further: an import
-// that leads nowhere hides only what is taken from it.
-func hides(wrong []*finding.Finding) bool {
-	return slices.ContainsFunc(wrong, func(f *finding.Finding) bool { return f.Code != finding.Import })
 }
 
 // merge adds what was found in another evaluation. A mistake that several hosts
@@ -106,6 +82,20 @@ func merge(all, more []*finding.Finding) []*finding.Finding {
 		}
 	}
 	return all
+}
+
+// read decodes what stands at a path into dst, unless there are findings.
+func (e *evaluation) read(dst any, path ...string) []*finding.Finding {
+	inst, found := e.instance(e.host)
+	if inst == nil {
+		return found
+	}
+	pkg := cuecontext.New().BuildInstance(inst)
+	if err := pkg.Validate(cue.All(), cue.Concrete(true)); err != nil {
+		return e.explain(pkg, err)
+	}
+	e.decode(pkg.LookupPath(selectors(pkg, path)), dst, path)
+	return nil
 }
 
 // An evaluation is one host (or, with no name, what the hosts share) in a context of its own.

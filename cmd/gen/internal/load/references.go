@@ -36,7 +36,7 @@ func (d *diagnosis) wordReference(m *mistake, pkg cue.Value) *finding.Finding {
 			Hintf("a host's CUE sees that host alone; give both hosts the value through fleet: or a name of your own")
 	}
 	if imported := d.importPath(m.at, of); imported != "" {
-		if slices.Contains(d.brokenImports, imported) {
+		if d.missing(imported) {
 			return nil
 		}
 		names := d.definitions(imported)
@@ -200,11 +200,11 @@ func (d *diagnosis) importPath(p token.Pos, name string) string {
 	return ""
 }
 
-// usesBroken reports whether what stands at a place is taken from an import that leads nowhere.
-func (d *diagnosis) usesBroken(p token.Pos) bool {
-	return len(d.brokenImports) > 0 && slices.ContainsFunc(d.around(p), func(n ast.Node) bool {
+// usesMissing reports whether what stands at a place is taken from an import that leads nowhere.
+func (d *diagnosis) usesMissing(p token.Pos) bool {
+	return slices.ContainsFunc(d.around(p), func(n ast.Node) bool {
 		s, ok := n.(*ast.SelectorExpr)
-		return ok && slices.Contains(d.brokenImports, d.importPath(p, printed(s.X)))
+		return ok && d.missing(d.importPath(p, printed(s.X)))
 	})
 }
 

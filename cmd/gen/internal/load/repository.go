@@ -8,7 +8,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"unicode/utf8"
 
@@ -19,8 +18,6 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
-	"gen.example/schema"
-	"gen.example/services"
 )
 
 // Module is the module path under which the binary serves schema and services.
@@ -41,14 +38,12 @@ type repository struct {
 	files    []source // hosts/*.cue, sorted by name
 	places   places
 	context  *build.Context
-	building sync.Mutex
+	imports  map[string]*dependency // by what import clauses say
 	findings []*finding.Finding
 	changes  map[string]change // by place, to see what the rest makes of a mistake
 
-	loading       map[string]bool // packages that are being read
-	ownFiles      []string        // of packages of the repository's own
-	brokenImports []string        // that lead nowhere; references to what is in them do not either
-	hiddenImports []string        // places where a field hides one
+	ownFiles      []string // of packages of the repository's own
+	hiddenImports []string // places where a field hides one
 }
 
 // A source is one file of hosts/ and the hosts it declares.
@@ -58,6 +53,8 @@ type source struct {
 	hosts  []string
 	shared bool // declares something that all hosts see
 	unused bool // has imports or let clauses that nothing refers to, which is a finding
+
+	imports []*ast.ImportSpec
 }
 
 func (r *repository) readModule() {
@@ -98,14 +95,14 @@ func (r *repository) readModule() {
 // readHosts reads hosts/*.cue and notes which hosts each file declares.
 func (r *repository) readHosts() {
 	r.places = places{}
-	for _, name := range r.list("hosts") {
-		text, err := read(r.root, name)
-		f := r.parse(name, text, err)
+	for _, p := range (folder{r.root, "hosts", "hosts"}).parse(r.list("hosts"), nil) {
+		r.findings = append(r.findings, p.findings...)
+		f := p.syntax
 		if f == nil {
 			continue
 		}
 		if f.PackageName() == "" {
-			r.find(finding.Package, FilePos(name), "the file does not say which package it is of").
+			r.find(finding.Package, FilePos(f.Filename), "the file does not say which package it is of").
 				Hintf("begin it with: package %s", or(r.pkg, "hosts"))
 			continue
 		}
@@ -117,7 +114,7 @@ func (r *repository) readHosts() {
 				Hintf("start every file with: package %s", r.pkg)
 			continue
 		}
-		s := source{name: name, text: text}
+		s := source{name: f.Filename, text: p.text, imports: slices.Collect(f.ImportSpecs())}
 		r.survey(f, &s)
 		s.unused = r.refuseUnused(f)
 		r.refuseAllHosts(f)
@@ -286,75 +283,6 @@ func (r *repository) refuseSpread(dir, pkg string) {
 			}
 		}
 	}
-}
-
-// load resolves an import: the standard packages are CUE's own, the binary's
-// are schema and services, the repository's are on its disk. There is no registry.
-func (r *repository) load(pos token.Pos, spec string) *build.Instance {
-	p := ast.ParseImportPath(spec)
-	own, inside := strings.CutPrefix(p.Path, r.module+"/")
-	switch {
-	case !strings.Contains(strings.Split(p.Path, "/")[0], "."):
-		if isStandard(spec) {
-			return nil // a package of CUE's own
-		}
-		r.find(finding.Import, pos, "CUE has no package %q", spec).Hint = finding.DidYouMean(spec, standard, "it has "+strings.Join(standard, ", "))
-		return r.broken(p)
-	case r.module != "" && inside:
-		return r.loadDir(pos, p, r.root, own, own)
-	case p.Path == Module+"/schema":
-		return r.loadDir(pos, p, schema.Files, ".", p.Path)
-	case p.Path == Module+"/services":
-		return r.loadDir(pos, p, services.Files, ".", p.Path)
-	}
-	r.find(finding.Import, pos, "there is no package %q", spec).
-		Hintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (cue.mod/module.cue)", Module)
-	return r.broken(p)
-}
-
-// loadDir reads the package in dir of fsys; shown is how findings name the directory.
-func (r *repository) loadDir(pos token.Pos, p ast.ImportPath, fsys fs.FS, dir, shown string) *build.Instance {
-	if r.loading[p.Path] {
-		r.find(finding.Import, pos, "%s imports itself, by way of what it imports", shown).
-			Hintf("take one of the imports out; what both need can stand in a third package")
-		return r.broken(p)
-	}
-	r.loading[p.Path] = true
-	defer delete(r.loading, p.Path)
-	within := &repository{root: fsys, changes: r.changes}
-	inst := r.context.NewInstance(shown, r.load)
-	inst.ImportPath, inst.Module = p.String(), r.module
-	for _, name := range within.list(dir) {
-		text, err := read(fsys, name)
-		f := within.parse(path.Join(shown, path.Base(name)), text, err)
-		if f == nil || f.PackageName() != p.Qualifier {
-			continue
-		}
-		if p.Path != Module+"/schema" && p.Path != Module+"/services" {
-			r.ownFiles = append(r.ownFiles, f.Filename)
-		}
-		if err := inst.AddSyntax(f); err != nil {
-			within.findings = append(within.findings, plain(err)...)
-		}
-		inst.PkgName = f.PackageName()
-	}
-	within.refuseSpread(dir, p.Qualifier)
-	if len(inst.Files) == 0 && len(within.findings) == 0 {
-		r.find(finding.Import, pos, "there is no package %s in %s", p.Qualifier, shown)
-	}
-	r.findings = append(r.findings, within.findings...)
-	if err := inst.Complete(); err != nil {
-		r.findings = append(r.findings, plain(err)...)
-	}
-	return inst
-}
-
-// broken stands for an import that is not there, so that reading can go on.
-func (r *repository) broken(p ast.ImportPath) *build.Instance {
-	r.brokenImports = append(r.brokenImports, p.Path)
-	inst := r.context.NewInstance(p.Path, nil)
-	inst.ImportPath, inst.PkgName = p.String(), p.Qualifier
-	return inst
 }
 
 // plain are errors of CUE's about a package as a whole.

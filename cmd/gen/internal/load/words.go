@@ -366,7 +366,7 @@ func (m *mistake) name() string {
 
 // wordOther words what has no better words.
 func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
-	if slices.ContainsFunc(m.places, d.usesBroken) {
+	if slices.ContainsFunc(m.places, d.usesMissing) {
 		return nil
 	}
 	said := fmt.Sprintf(m.format, m.args...)

@@ -14,7 +14,7 @@ import (
 // Close is the last look over a finished tree: one writer a path, every unit,
 // file and secret that a unit names is there, and no unit waits for itself.
 func (t *Tree) Close() (fs []*finding.Finding) {
-	c := &closing{Tree: t, units: t.units()}
+	c := &closing{Tree: t, units: t.units(), written: t.written()}
 	c.writers()
 	c.dependencies()
 	c.sources()
@@ -25,6 +25,7 @@ func (t *Tree) Close() (fs []*finding.Finding) {
 type closing struct {
 	*Tree
 	units    map[string]*Unit
+	written  map[string]bool
 	findings []*finding.Finding
 }
 
@@ -186,11 +187,11 @@ func (c *closing) sources() {
 	for _, u := range c.units {
 		for _, l := range u.lines("Container", "Volume") {
 			source, _, _ := strings.Cut(l.Value, ":")
-			if strings.HasPrefix(source, "/usr/local/etc/") && !c.written(source) {
+			if strings.HasPrefix(source, "/usr/local/etc/") && !c.written[source] {
 				c.find(finding.NoSuchFile, l.Pos, "%s mounts %s, which nothing writes", u.Name, source).
 					Hintf("declare it under files of the service, or mount what is there")
 			}
-			if strings.HasPrefix(source, "/srv/") && !c.written(source) {
+			if strings.HasPrefix(source, "/srv/") && !c.written[source] {
 				c.find(finding.NoSuchFile, l.Pos, "%s mounts %s, which no volume makes", u.Name, source).
 					Hintf("declare it under volumes of the service")
 			}
@@ -205,21 +206,26 @@ func (c *closing) sources() {
 	}
 }
 
-// written reports whether a path is a file of the tree, holds some, or is made by tmpfiles.
-func (c *closing) written(p string) bool {
-	for _, f := range c.Files {
-		if f.Path == p || strings.HasPrefix(f.Path, p+"/") {
-			return true
+// written are the paths that there will be: files of the tree, the directories
+// above them, and what tmpfiles makes.
+func (t *Tree) written() map[string]bool {
+	w := map[string]bool{}
+	for _, f := range t.Files {
+		for p := f.Path; !w[p] && len(p) > 1; p = path.Dir(p) {
+			w[p] = true
 		}
-		if strings.HasPrefix(f.Path, "/etc/tmpfiles.d/") {
-			for _, line := range strings.Split(string(f.Body), "\n") {
-				if w := strings.Fields(line); len(w) > 1 && w[1] == p {
-					return true
-				}
+	}
+	for _, f := range t.Files {
+		if !strings.HasPrefix(f.Path, "/etc/tmpfiles.d/") {
+			continue
+		}
+		for line := range strings.Lines(string(f.Body)) {
+			if words := strings.Fields(line); len(words) > 1 {
+				w[words[1]] = true
 			}
 		}
 	}
-	return false
+	return w
 }
 
 // cycles finds units that wait for themselves: systemd would drop one of the
