@@ -219,7 +219,8 @@ hosts: [Name=string]: gen_schema.#Host & {name: Name, #fleet: fleet}
 // It is nil if there are findings, or a package that it imports could not be
 // read, of which there are findings already.
 func (r *repository) instance(host string) (inst *build.Instance, found []*finding.Finding) {
-	inst = r.context.NewInstance("hosts", r.load)
+	own := copies{}
+	inst = r.context.NewInstance("hosts", func(pos token.Pos, spec string) *build.Instance { return own.of(r.load(pos, spec)) })
 	inst.PkgName, inst.Module = r.pkg, r.module
 	for _, f := range r.seenBy(host) {
 		if !r.readable(f) {
@@ -236,6 +237,23 @@ func (r *repository) instance(host string) (inst *build.Instance, found []*findi
 		return nil, found
 	}
 	return inst, nil
+}
+
+// copies are one host's own of the packages that all hosts import: CUE writes to
+// a package what it finds wrong with it.
+type copies map[*build.Instance]*build.Instance
+
+func (c copies) of(inst *build.Instance) *build.Instance {
+	if inst == nil || c[inst] != nil {
+		return c[inst]
+	}
+	own := *inst
+	c[inst] = &own
+	own.Imports = slices.Clone(inst.Imports)
+	for i, imported := range own.Imports {
+		own.Imports[i] = c.of(imported)
+	}
+	return &own
 }
 
 // seenBy are the files as a host sees them, and the rules.

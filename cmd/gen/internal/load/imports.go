@@ -100,6 +100,9 @@ func (r *repository) load(pos token.Pos, spec string) *build.Instance {
 		r.find(finding.Import, pos, "there is no package %q", spec).
 			Hintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (cue.mod/module.cue)", Module)
 	}
+	if dep.missing {
+		dep.Complete() // so that CUE does not do it later, on two processors
+	}
 	dep.broken = dep.broken || len(r.findings) > before && !dep.missing || slices.ContainsFunc(dep.Imports, r.broken)
 	return dep.Instance
 }
