@@ -220,7 +220,8 @@ hosts: [Name=string]: gen_schema.#Host & {name: Name, #fleet: fleet}
 // read, of which there are findings already.
 func (r *repository) instance(host string) (inst *build.Instance, found []*finding.Finding) {
 	own := copies{}
-	inst = r.context.NewInstance("hosts", func(pos token.Pos, spec string) *build.Instance { return own.of(r.load(pos, spec)) })
+	load := func(pos token.Pos, spec string) *build.Instance { return own.of(r.load(pos, spec)) }
+	inst = build.NewContext(build.Loader(load)).NewInstance("hosts", load)
 	inst.PkgName, inst.Module = r.pkg, r.module
 	for _, f := range r.seenBy(host) {
 		if !r.readable(f) {
