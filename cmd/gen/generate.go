@@ -23,6 +23,7 @@ import (
 func compile(dir string) (*fleet.Fleet, map[string]bundle.Bundle, []*finding.Finding) {
 	f, fs := load.Fleet(os.DirFS(dir))
 	fs = append(fs, check.Fleet(f)...)
+	fs = append(fs, load.CheckCopy(os.DirFS(dir))...)
 	if len(fs) > 0 {
 		return f, nil, finding.Sort(fs)
 	}

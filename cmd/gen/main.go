@@ -48,6 +48,10 @@ const usage = `Usage:
     gen [-C DIR] [-host NAME]... [-o OUT]
     gen check [-C DIR] [-json | -github]
     gen secret VERB [-C DIR] …
+    gen init DIR
+    gen vendor [-C DIR]
+    gen completion bash|zsh|fish
+    gen man
 
 gen checks a fleet described in CUE and compiles it to plain files: OUT/NAME
 for each host, with what brings them there, and OUT/fleet for what belongs to
@@ -65,7 +69,11 @@ Options:
     -h, -help     Print this text.
 
 gen check writes nothing and prints every finding. gen secret makes, changes
-and shows what is encrypted in the repository: see gen secret -help.
+and shows what is encrypted in the repository: see gen secret -help. gen init
+makes a repository of one's own, with a host and a service to begin with.
+gen vendor writes the schema and the catalogue that gen brings to cue.mod/pkg,
+for editors and plain cue. gen completion prints a script for a shell, and
+gen man the manual.
 
 Exit status: 0 nothing to say, 1 findings, 2 called wrongly, 3 the machine
 failed (a full disk, say).
@@ -79,13 +87,14 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // A command is what the user asked for.
 type command struct {
-	dir    string
-	out    string
-	hosts  []string
-	json   bool // findings for a program
-	github bool // findings for a workflow on GitHub
-	verb   string
-	args   []string // after the verb
+	dir     string
+	out     string
+	hosts   []string
+	json    bool // findings for a program
+	github  bool // findings for a workflow on GitHub
+	version bool
+	verb    string
+	args    []string // after the verb
 
 	secretOptions
 
@@ -108,6 +117,11 @@ func verbs() []verb {
 		{"", "out host", 0, generate},
 		{"check", "json github", 0, checkOnly},
 		{"secret", secretOptionNames, -1, secrets},
+		{"init", "", 1, initialize},
+		{"vendor", "", 0, vendor},
+		{"completion", "", 1, completion},
+		{"complete", "", -1, complete},
+		{"man", "", 0, manual},
 	}
 }
 
@@ -137,7 +151,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return c.run(args)
 }
 
-func (c *command) run(args []string) int {
+// options are all that gen has, of whichever verb.
+func (c *command) options() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("gen", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVarP(&c.dir, "directory", "C", ".", "")
@@ -146,8 +161,12 @@ func (c *command) run(args []string) int {
 	flags.BoolVar(&c.json, "json", false, "")
 	flags.BoolVar(&c.github, "github", false, "")
 	c.secretOptions.register(flags)
-	version := flags.Bool("version", false, "")
+	flags.BoolVar(&c.version, "version", false, "")
+	return flags
+}
 
+func (c *command) run(args []string) int {
+	flags := c.options()
 	args, err := longNames(flags, args)
 	if err == nil {
 		err = flags.Parse(args)
@@ -158,7 +177,7 @@ func (c *command) run(args []string) int {
 		return ok
 	case err != nil:
 		return c.misused("%v", err)
-	case *version:
+	case c.version:
 		fmt.Fprintln(c.stdout, "gen", programVersion())
 		return ok
 	case flags.NArg() > 0:

@@ -4,6 +4,7 @@
 package bundle
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"fmt"
@@ -32,9 +33,8 @@ type Bundle map[string]File
 // Names are the paths, sorted, with HOST first and SHA256SUMS last: the order
 // in which they are written, so that an interrupted run can be told and repaired.
 func (b Bundle) Names() []string {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(b)), func(n string) bool { return n == "HOST" || n == sums })
-	names = slices.Insert(names, 0, "HOST")
-	return append(names, sums)
+	rank := func(name string) int { return map[string]int{"HOST": -1, sums: 1}[name] }
+	return slices.SortedFunc(maps.Keys(b), func(x, y string) int { return cmp.Or(rank(x)-rank(y), cmp.Compare(x, y)) })
 }
 
 const sums = "SHA256SUMS"

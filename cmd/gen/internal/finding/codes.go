@@ -15,6 +15,7 @@ const (
 	HostNames    Code = "GEN106"
 	NoHosts      Code = "GEN107"
 	Package      Code = "GEN108"
+	StaleCopy    Code = "GEN109"
 	UnknownField Code = "GEN110"
 	Required     Code = "GEN111"
 	Value        Code = "GEN112"
@@ -86,6 +87,7 @@ var Meanings = []struct {
 	{HostNames, "A host's name is computed. Hosts are declared by literal names, so that each can be evaluated by itself."},
 	{NoHosts, "There is no fleet in the directory, or it has no hosts."},
 	{Package, "The files in hosts/ do not all begin with the same package clause."},
+	{StaleCopy, "The copy of the schema and the catalogue in cue.mod/pkg is not what gen brings: editors and cue would check against another."},
 	{UnknownField, "A field is in no definition: a misspelling, or something gen does not know."},
 	{Required, "A value that has no default is missing."},
 	{Value, "A value has the wrong type, is out of its range, or is not among those allowed."},
