@@ -33,6 +33,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gen.example/cmd/gen/internal/bundle"
 	"gen.example/cmd/gen/internal/finding"
 )
 
@@ -77,11 +78,12 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // A command is what the user asked for.
 type command struct {
-	dir   string
-	out   string
-	hosts []string
-	verb  string
-	args  []string // after the verb
+	dir    string
+	out    string
+	golden string
+	hosts  []string
+	verb   string
+	args   []string // after the verb
 
 	secretOptions
 
@@ -89,6 +91,7 @@ type command struct {
 	stdout, stderr io.Writer
 	given          map[string]bool // options, by their long names
 	ask            func(prompt string) (string, error)
+	progress       *progress
 }
 
 // A verb is one of gen's commands.
@@ -102,7 +105,8 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"", "out host", 0, generate},
-		{"check", "", 0, checkOnly},
+		{"check", "golden", 0, checkOnly},
+		{"diff", "out host", 0, showDiff},
 		{"secret", secretOptionNames, -1, secrets},
 	}
 }
@@ -138,6 +142,7 @@ func (c *command) run(args []string) int {
 	flags.SetOutput(io.Discard)
 	flags.StringVarP(&c.dir, "directory", "C", ".", "")
 	flags.StringVarP(&c.out, "out", "o", "out", "")
+	flags.StringVar(&c.golden, "golden", "", "")
 	flags.StringArrayVar(&c.hosts, "host", nil, "")
 	c.secretOptions.register(flags)
 	version := flags.Bool("version", false, "")
@@ -172,6 +177,7 @@ func (c *command) run(args []string) int {
 			return c.misused("%s has no option -%s; %s", v, option, belongs(option))
 		}
 	}
+	defer c.showProgress(patience)()
 	return v.run(c)
 }
 
@@ -235,6 +241,10 @@ func (c *command) misused(format string, args ...any) int {
 
 func (c *command) failed(err error) int {
 	fmt.Fprintf(c.stderr, "gen: %v\n", err)
+	var machine *bundle.Failure
+	if errors.As(err, &machine) && machine.Hint() != "" {
+		fmt.Fprintf(c.stderr, "    hint: %s\n", machine.Hint())
+	}
 	return failed
 }
 

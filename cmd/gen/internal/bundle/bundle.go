@@ -29,14 +29,6 @@ type File struct {
 // A Bundle is files by their path in the host's directory, with slashes.
 type Bundle map[string]File
 
-// Names are the paths, sorted, with HOST first and SHA256SUMS last: the order
-// in which they are written, so that an interrupted run can be told and repaired.
-func (b Bundle) Names() []string {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(b)), func(n string) bool { return n == "HOST" || n == sums })
-	names = slices.Insert(names, 0, "HOST")
-	return append(names, sums)
-}
-
 const sums = "SHA256SUMS"
 
 // unsummed are files of a bundle that stay with the operator.

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
@@ -24,14 +25,15 @@ import (
 
 // Fleet reads the repository at root. The fleet holds every host that could be
 // read; the findings say what kept others out. Findings are neither sorted nor printed.
-func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
+// A step is told how many parts of it are read, from any goroutine.
+func Fleet(root fs.FS, step ...func(done, total int)) (*fleet.Fleet, []*finding.Finding) {
 	r := &repository{root: root}
 	r.readModule()
 	r.readHosts()
 	f := &fleet.Fleet{}
 	r.readSecrets(f)
 	if len(r.files) > 0 && r.complete() {
-		r.evaluate(f)
+		r.evaluate(f, step)
 	}
 	f.Partial = len(r.findings) > 0
 	return f, r.findings
@@ -39,17 +41,23 @@ func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
 
 // evaluate fills in the fleet's own part and the hosts, side by side. Findings
 // stay in the order of the hosts' names whichever is done first.
-func (r *repository) evaluate(f *fleet.Fleet) {
+func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 	jobs := append(r.hostNames(), "") // last, the fleet's own part: what hosts say of a shared value says more
 	found := make([][]*finding.Finding, len(jobs))
 	hosts := make([]*fleet.Host, len(jobs))
 
 	var wg sync.WaitGroup
+	var done atomic.Int64
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, name := range jobs {
 		wg.Go(func() {
 			slots <- struct{}{}
-			defer func() { <-slots }()
+			defer func() {
+				<-slots
+				for _, s := range step {
+					s(int(done.Add(1)), len(jobs))
+				}
+			}()
 			e := &evaluation{repository: r, host: name}
 			inst, wrong := r.instance(name, nil)
 			if wrong != nil {
