@@ -19,8 +19,8 @@ import (
 )
 
 // showDiff prints what gen would change with the same options. It reads like
-// git's, and git apply and patch -p1 do in OUT what gen would do; only what is
-// binary they leave to gen.
+// git's, and git apply and patch -p1 do in OUT what gen would do, but for what
+// is binary.
 func showDiff(c *command) int {
 	dirs, code := c.targets("-o")
 	if code != ok {
@@ -137,44 +137,56 @@ func text(mode uint32, body []byte) *side {
 
 // record prints how one file changes.
 func (p *patch) record(path string, old, now *side) {
-	p.records++
 	from, to := named("a/"+path), named("b/"+path)
-	p.line(bold, "diff --git "+from+" "+to)
+	head := "diff --git " + from + " " + to + "\n"
 	switch {
 	case old == nil:
-		p.line(bold, fmt.Sprintf("new file mode %06o", now.mode))
+		head += fmt.Sprintf("new file mode %06o\n", now.mode)
 		from, old = "/dev/null", &side{}
 	case now == nil:
-		p.line(bold, fmt.Sprintf("deleted file mode %06o", old.mode))
+		head += fmt.Sprintf("deleted file mode %06o\n", old.mode)
 		to, now = "/dev/null", &side{}
 	case old.mode != now.mode:
-		p.line(bold, fmt.Sprintf("old mode %06o", old.mode))
-		p.line(bold, fmt.Sprintf("new mode %06o", now.mode))
+		head += fmt.Sprintf("old mode %06o\nnew mode %06o\n", old.mode, now.mode)
 	}
+	same := bytes.Equal(old.body, now.body)
 	switch {
-	case old.opaque != now.opaque, old.opaque && !bytes.Equal(old.body, now.body):
-		fmt.Fprintf(p.to, "Binary files %s and %s differ\n", from, to)
-	case !bytes.Equal(old.body, now.body):
-		p.line(bold, "--- "+from)
-		p.line(bold, "+++ "+to)
+	case old.opaque != now.opaque, old.opaque && !same:
+		p.binary(from, to)
+	case same:
+		p.lines(bold, head)
+	default:
+		p.lines(bold, head+"--- "+from+"\n+++ "+to+"\n")
 		p.hunks(old.body, now.body)
 	}
+	p.records++
+}
+
+// binary is a line that git and patch pass over, as no part of a record: as one,
+// git would refuse all of the patch, and patch would make an empty file.
+func (p *patch) binary(from, to string) {
+	if p.records > 0 {
+		fmt.Fprintln(p.to)
+	}
+	p.lines(bold, "Binary files "+from+" and "+to+" differ\n")
 }
 
 // hunks prints the lines that change, and some around them.
 func (p *patch) hunks(old, now []byte) {
 	_, hunks, _ := bytes.Cut(diff.Diff("", old, "", now), []byte("\n@@"))
 	for line := range strings.Lines("@@" + string(hunks)) {
-		line = strings.TrimSuffix(line, "\n")
-		p.line(map[byte]string{'@': cyan, '-': red, '+': green}[line[0]], line)
+		p.lines(map[byte]string{'@': cyan, '-': red, '+': green}[line[0]], line)
 	}
 }
 
-func (p *patch) line(colour, text string) {
-	if colour != "" {
-		text = p.paint(colour, text)
+// lines prints whole lines in a colour, or in none.
+func (p *patch) lines(colour, text string) {
+	for line := range strings.Lines(text) {
+		if colour != "" {
+			line = p.paint(colour, strings.TrimSuffix(line, "\n")) + "\n"
+		}
+		io.WriteString(p.to, line)
 	}
-	fmt.Fprintln(p.to, text)
 }
 
 // named is a path, quoted as git does where it would be misread. Git leaves

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -126,16 +127,19 @@ func TestDiffsOfGoldenApply(t *testing.T) {
 	}
 }
 
-// goldenBundle is a golden host without its ciphertexts: what is binary stays out of a patch.
 func goldenBundle(t *testing.T, dir string) bundle.Bundle {
 	t.Helper()
 	b := bundle.Bundle{"install": {Mode: 0o755, Body: []byte("#!/bin/sh\n")}}
 	for p, body := range readTree(t, dir) {
-		if !strings.HasSuffix(p, ".age") {
-			b[p] = bundle.File{Mode: 0o644, Body: []byte(body)}
-		}
+		b[p] = bundle.File{Mode: 0o644, Body: []byte(body)}
 	}
 	return b
+}
+
+// textual leaves out ciphertexts, which no patch brings.
+func textual(all map[string]string) map[string]string {
+	maps.DeleteFunc(all, func(p, _ string) bool { return strings.HasSuffix(p, ".age") })
+	return all
 }
 
 // applies writes one bundle, and has the diff to another applied to it.
@@ -154,11 +158,16 @@ func applies(t *testing.T, j judge, old, now bundle.Bundle) {
 	if p.records > 0 {
 		j.apply(t, out, diff.String())
 	}
-	got := files(t, d.dir)
+	for p, body := range readTree(t, d.dir) {
+		if strings.HasSuffix(p, ".age") && body != string(old[p].Body) {
+			t.Errorf("%s touches the ciphertext %s", j.name, p)
+		}
+	}
+	got := textual(files(t, d.dir))
 	if err := now.Write(d.dir); err != nil {
 		t.Fatal(err)
 	}
-	if changed := cmp.Diff(files(t, d.dir), got); changed != "" {
+	if changed := cmp.Diff(textual(files(t, d.dir)), got); changed != "" {
 		t.Errorf("%s makes another tree (+) than gen (-):\n%s\nthe patch:\n%s", j.name, changed, diff.String())
 	}
 }
@@ -209,6 +218,11 @@ func anyText(random *rand.Rand, old bundle.Bundle) bundle.Bundle {
 			body = strings.TrimSuffix(body, "\n")
 		}
 		b[name] = bundle.File{Mode: []uint32{0o644, 0o755}[random.IntN(2)], Body: []byte(body)}
+	}
+	for _, name := range []string{"a/secret.age", "zz.age"} {
+		if random.IntN(3) > 0 {
+			b[name] = bundle.File{Mode: 0o644, Body: []byte{0, byte(random.IntN(2))}}
+		}
 	}
 	return b
 }
@@ -300,13 +314,11 @@ func TestDiffOfOddities(t *testing.T) {
 	const want = `diff --git a/h/HOST b/h/HOST
 old mode 100600
 new mode 100644
-diff --git a/h/a.age b/h/a.age
+
 Binary files a/h/a.age and b/h/a.age differ
-diff --git a/h/b.age b/h/b.age
-new file mode 100644
+
 Binary files /dev/null and b/h/b.age differ
-diff --git a/h/c.age b/h/c.age
-deleted file mode 100644
+
 Binary files a/h/c.age and /dev/null differ
 diff --git a/h/dir/x b/h/dir/x
 deleted file mode 100644
