@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ import (
 // TestMain lets tests run this binary as gen itself, in an environment of their choice.
 func TestMain(m *testing.M) {
 	if os.Getenv("GEN_TEST_AS_GEN") != "" {
+		runtime.LockOSThread() // strace counts calls by the thread
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
