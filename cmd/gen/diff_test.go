@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -396,4 +398,42 @@ hosts: HOST: {
 		return dir
 	}
 	return make("1", "old", `"with a newline\n"`, "gone"), make("2", "new", `"without a newline"`, "new")
+}
+
+// TestGolden: what CI asks. It writes nothing, and does not mind what git does not keep.
+func TestGolden(t *testing.T) {
+	before, after := tinyFleets(t)
+	golden := filepath.Join(t.TempDir(), "golden")
+	mustGen(t, "-C", before, "-o", golden)
+	err := filepath.WalkDir(golden, func(p string, e fs.DirEntry, err error) error { // as a checkout with another umask
+		info, _ := e.Info()
+		return errors.Join(err, os.Chmod(p, info.Mode()|0o020))
+	})
+	if err := errors.Join(err, os.MkdirAll(golden+"/one/rootfs/empty", 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	was := everything(t, golden)
+	mustGen(t, "check", "-C", before, "-golden", golden)
+
+	said, code := gen(t, "check", "-C", after, "-golden", golden)
+	said = strings.ReplaceAll(said, golden, "GOLDEN")
+	for _, line := range []string{
+		"GOLDEN/gone:1:1: GEN701: is left over: the fleet has no such host\n", "GOLDEN/new:1:1: GEN701: is missing\n",
+		"GOLDEN/one/UNITS:1:1: GEN701: is not what gen writes\n", "GOLDEN/one/rootfs/usr/local/etc/demo/app/etc/demo/new.conf:1:1: GEN701: is missing\n",
+		"GOLDEN/one/rootfs/usr/local/etc/demo/app/etc/demo/old.conf:1:1: GEN701: is left over: gen writes no such file\n",
+		"\n    hint: gen -o GOLDEN writes it; gen diff -o GOLDEN shows the difference\n",
+	} {
+		if code != found || strings.Count(said, line) != 1 {
+			t.Errorf("exit %d, and it does not say %q once:\n%s", code, line, said)
+		}
+	}
+	if diff := cmp.Diff(was, everything(t, golden)); diff != "" {
+		t.Errorf("it has touched something:\n%s", diff)
+	}
+	if err := os.Chmod(golden+"/one/install", 0o664); err != nil {
+		t.Fatal(err)
+	}
+	if said, code := gen(t, "check", "-C", before, "-golden", golden); code != found || !strings.Contains(said, "one/install:1:1: GEN701: has mode 0664, and gen writes it with 0755\n") {
+		t.Errorf("exit %d for a script that cannot be run: %s", code, said)
+	}
 }

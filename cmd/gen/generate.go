@@ -65,6 +65,7 @@ func generate(c *command) int {
 	if code != ok {
 		return code
 	}
+	c.progress.catch()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	for i, d := range dirs {

@@ -21,9 +21,11 @@ type progress struct {
 	to    io.Writer
 	width int
 
-	mu    sync.Mutex
-	text  string // "" while other things are printed
-	shown bool
+	mu     sync.Mutex
+	text   string // "" while other things are printed
+	shown  string // "" for nothing
+	caught bool   // somebody else sees to interrupts
+
 	end   chan struct{}
 	ended sync.WaitGroup
 }
@@ -58,6 +60,16 @@ func (p *progress) say(format string, args ...any) {
 	p.text = "gen: " + fmt.Sprintf(format, args...)
 }
 
+// catch tells that somebody else sees to interrupts from here on.
+func (p *progress) catch() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.caught = true
+}
+
 // watch draws the line until the end. Who interrupts gen is not left with it.
 func (p *progress) watch(after time.Duration) {
 	interrupted := make(chan os.Signal, 1)
@@ -69,11 +81,8 @@ func (p *progress) watch(after time.Duration) {
 		case <-p.end:
 			return
 		case s := <-interrupted:
-			p.erase()
 			signal.Stop(interrupted)
-			if self, err := os.FindProcess(os.Getpid()); err == nil {
-				self.Signal(s) // to whom else it may concern, or to end us
-			}
+			p.interrupt(s)
 			return
 		case <-next.C:
 			p.draw()
@@ -82,26 +91,36 @@ func (p *progress) watch(after time.Duration) {
 	}
 }
 
+// interrupt takes the line away and lets the signal do what it does.
+func (p *progress) interrupt(s os.Signal) {
+	p.erase()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if self, err := os.FindProcess(os.Getpid()); err == nil && !p.caught {
+		self.Signal(s)
+	}
+}
+
 func (p *progress) draw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.text == "" {
+	if p.text == p.shown {
 		return
 	}
 	line := []rune(p.text)
 	line = line[:min(len(line), p.width-1)]
 	fmt.Fprintf(p.to, "\r%s\x1b[K", string(line))
-	p.shown = true
+	p.shown = p.text
 }
 
 // erase takes the line away, until there is something else to say.
 func (p *progress) erase() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shown {
+	if p.shown != "" {
 		fmt.Fprint(p.to, "\r\x1b[K")
 	}
-	p.text, p.shown = "", false
+	p.text, p.shown = "", ""
 }
 
 // An erasing writer has the line away before anything is printed.
