@@ -53,7 +53,7 @@ func TestCommandLine(t *testing.T) {
 		{"-C /nonexistent -o OUT", misused, "", "/nonexistent", ""},
 		{"-C main.go -o OUT", misused, "", "not a directory", ""},
 		{"-o main.go", misused, "", "main.go is not a directory; name another directory with -o", ""},
-		{"-out=", misused, "", "say where to write: -o needs a directory", ""},
+		{"-out=", misused, "", "gen: -o needs a directory", ""},
 		{"diff -o OUT", found, "+++ b/vps1/HOST", "", ""},
 		{"diff -host vps2 -o OUT", found, "+++ b/vps2/HOST", "", ""},
 		{"diff -o ../../golden/fleet", ok, "", "", ""},
@@ -64,7 +64,7 @@ func TestCommandLine(t *testing.T) {
 		{"check -golden ../../golden/fleet", ok, "", "", ""},
 		{"check -golden OUT", found, "", "GEN701", ""},
 		{"check -golden main.go", misused, "", "main.go is not a directory; name another directory with -golden", ""},
-		{"check -golden=", misused, "", "-golden needs a directory", ""},
+		{"check -golden=", misused, "", "gen: -golden needs a directory", ""},
 		{"check -golden", misused, "", "see gen -help", ""},
 		{"-golden OUT", misused, "", "gen has no option -golden; it belongs to gen check", ""},
 	} {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 
@@ -436,4 +437,30 @@ func TestGolden(t *testing.T) {
 	if said, code := gen(t, "check", "-C", before, "-golden", golden); code != found || !strings.Contains(said, "one/install:1:1: GEN701: has mode 0664, and gen writes it with 0755\n") {
 		t.Errorf("exit %d for a script that cannot be run: %s", code, said)
 	}
+}
+
+// everything below a directory: its kind, identity, time and contents.
+func everything(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		all[p] = fmt.Sprint(info.Mode(), info.ModTime().UnixNano(), info.Sys().(*syscall.Stat_t).Ino)
+		if info.Mode().IsRegular() {
+			b, err := os.ReadFile(p)
+			all[p] += string(b)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

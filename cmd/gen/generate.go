@@ -78,7 +78,7 @@ func generate(c *command) int {
 }
 
 func (c *command) writeTarget(ctx context.Context, d target) error {
-	err := error(nil)
+	var err error
 	if d.stale {
 		err = bundle.Remove(ctx, d.dir)
 	} else {
@@ -86,7 +86,7 @@ func (c *command) writeTarget(ctx context.Context, d target) error {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("interrupted: %s is not whole; run gen again", c.out)
+		return fmt.Errorf("interrupted: %s may not be whole; run gen again", c.out)
 	case err == nil && d.stale:
 		fmt.Fprintf(c.stderr, "gen: removed %s: the fleet has no such host\n", d.dir)
 	}

@@ -13,7 +13,8 @@
 // of the checked fleet and a host that returns files, so it cannot fail. A
 // tree is closed when everything its units name is in it; that is also where it
 // shows who reads what. bundle adds the lists and scripts that bring a tree to
-// a host, and writes them: the only effect that gen has.
+// a host, and writes them: the only effect that gen has. What there is to write
+// is compared with what is there first, and gen diff stops after that.
 //
 // gen secret stands beside this: it makes the ciphertexts that load reads, and
 // it alone can decrypt them.
@@ -40,14 +41,15 @@ import (
 // Exit codes.
 const (
 	ok      = 0 // nothing to say
-	found   = 1 // findings
+	found   = 1 // findings, or differences
 	misused = 2 // called wrongly
-	failed  = 3 // the machine failed us
+	failed  = 3 // the machine failed us, or somebody interrupted
 )
 
 const usage = `Usage:
     gen [-C DIR] [-host NAME]... [-o OUT]
-    gen check [-C DIR]
+    gen diff [-C DIR] [-host NAME]... [-o OUT]
+    gen check [-C DIR] [-golden DIR]
     gen secret VERB [-C DIR] …
 
 gen checks a fleet described in CUE and compiles it to plain files: OUT/NAME
@@ -60,14 +62,20 @@ Options:
                   are checked in any case.
     -o OUT        Where to write. "out" by default. gen removes there what it
                   no longer writes, and refuses directories it did not make.
+    -golden DIR   Compare what gen -o DIR would write with what is there.
     -version      Print the version.
     -h, -help     Print this text.
 
-gen check writes nothing and prints every finding. gen secret makes, changes
-and shows what is encrypted in the repository: see gen secret -help.
+gen diff prints what gen would change in OUT, for people, git apply and
+patch -p1. gen check prints every finding, and with -golden also which files
+are out of date. Both write nothing. gen secret makes, changes and shows what
+is encrypted in the repository: see gen secret -help.
 
-Exit status: 0 nothing to say, 1 findings, 2 called wrongly, 3 the machine
-failed (a full disk, say).
+On a terminal findings and diffs are coloured, unless NO_COLOR is set, and a
+run that takes longer than a second says what it is doing.
+
+Exit status: 0 nothing to say, 1 findings or differences, 2 called wrongly,
+3 the machine failed (a full disk, say) or the run was interrupted.
 
 Example:
     $ gen -host vps1 -o out/

@@ -22,7 +22,7 @@ type target struct {
 // OUT was named with an option.
 func (c *command) targets(option string) ([]target, int) {
 	if c.out == "" {
-		return nil, c.misused("say where to write: %s needs a directory", option)
+		return nil, c.misused("%s needs a directory", option)
 	}
 	bundles, code := c.compile()
 	if code != ok {

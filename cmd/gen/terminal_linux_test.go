@@ -157,7 +157,7 @@ func TestInterruptedProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Wait()
-	want := erased + "gen: interrupted: " + out + " is not whole; run gen again\n"
+	want := erased + "gen: interrupted: " + out + " may not be whole; run gen again\n"
 	if shown := s.end(); c.ProcessState.ExitCode() != failed || !strings.HasSuffix(shown, want) {
 		t.Errorf("exit %d, and the terminal shows %q", c.ProcessState.ExitCode(), shown)
 	}

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -83,7 +84,7 @@ func (b Bundle) WriteUntil(ctx context.Context, dir string) error {
 	if err != nil {
 		return fail("write", dir, err)
 	}
-	d := &disk{dir: dir, root: root}
+	d := newDisk(dir, root)
 	defer d.close()
 	changes, err := b.compare(d)
 	if err != nil {
@@ -104,10 +105,13 @@ func (b Bundle) Compare(dir string) ([]Change, error) {
 	}
 	defer parent.Close()
 	root, err := enter(parent, name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return b.compare(&disk{})
+	}
+	if err != nil {
 		return nil, fail("read", dir, err)
 	}
-	d := &disk{dir: dir, root: root}
+	d := newDisk(dir, root)
 	defer d.close()
 	return b.compare(d)
 }
@@ -178,45 +182,53 @@ func mkdirIn(root *os.Root, name string) error {
 }
 
 // A disk is a directory of ours. Nothing in it leads out of it: an os.Root
-// refuses links that do, and we follow no others.
+// refuses links that do, and compare follows no others.
 type disk struct {
-	dir  string   // as the user calls it
-	root *os.Root // nil if there is none
-
-	at   string   // the directory below root that was last worked in,
-	here *os.Root // and itself
+	dir string  // as the user calls it
+	way []level // those that are open, each in the one before; none if there is no directory
 }
+
+// A level is an open directory, and its path below that of the disk: "" for itself.
+type level struct {
+	path string
+	root *os.Root
+}
+
+func newDisk(dir string, root *os.Root) *disk { return &disk{dir, []level{{"", root}}} }
 
 func (d *disk) close() {
-	if d.here != nil {
-		d.here.Close()
-	}
-	if d.root != nil {
-		d.root.Close()
+	for _, l := range d.way {
+		l.root.Close()
 	}
 }
 
-// in is a directory below root, kept open for the next file of it.
+// in is a directory below that of the disk. The way there stays open for the next file.
 func (d *disk) in(dir string) (*os.Root, error) {
-	if d.here != nil && d.at == dir {
-		return d.here, nil
+	dir = strings.TrimPrefix(dir+"/", "./") // so that a level's path and a slash begin it
+	last := len(d.way) - 1
+	for ; last > 0 && !strings.HasPrefix(dir, d.way[last].path+"/"); last-- {
+		d.way[last].root.Close()
 	}
-	next, err := d.root.OpenRoot(filepath.FromSlash(dir))
-	if err != nil {
-		return nil, err
+	d.way = d.way[:last+1]
+	top := d.way[last]
+	for rest := strings.TrimPrefix(strings.TrimPrefix(dir, top.path), "/"); rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		next, err := top.root.OpenRoot(name)
+		if err != nil {
+			return nil, err
+		}
+		top = level{path.Join(top.path, name), next}
+		d.way = append(d.way, top)
 	}
-	if d.here != nil {
-		d.here.Close()
-	}
-	d.at, d.here = dir, next
-	return next, nil
+	return top.root, nil
 }
 
 // path is a path as the user would write it.
 func (d *disk) path(p string) string { return filepath.Join(d.dir, filepath.FromSlash(p)) }
 
 func (d *disk) list(dir string) ([]fs.FileInfo, error) {
-	if d.root == nil {
+	if len(d.way) == 0 {
 		return nil, nil
 	}
 	infos, err := d.infos(dir)
@@ -303,7 +315,7 @@ func (d *disk) mkdirs(p string) error {
 	if err := d.mkdirs(path.Dir(p)); err != nil {
 		return err
 	}
-	if err := mkdirIn(d.root, filepath.FromSlash(p)); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := mkdirIn(d.way[0].root, filepath.FromSlash(p)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // A Foreign directory is one that gen will not write into.
@@ -25,6 +26,8 @@ func Claim(out string, names []string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case errors.Is(err, syscall.ENOTDIR):
+		return &Foreign{out, "is below a file"}
 	case err != nil:
 		return fail("read", out, err)
 	case !info.IsDir():

@@ -25,7 +25,7 @@ import (
 
 // Fleet reads the repository at root. The fleet holds every host that could be
 // read; the findings say what kept others out. Findings are neither sorted nor printed.
-// A step is told how many parts of it are read, from any goroutine.
+// A step is told how many hosts are read, from any goroutine.
 func Fleet(root fs.FS, step ...func(done, total int)) (*fleet.Fleet, []*finding.Finding) {
 	r := &repository{root: root}
 	r.readModule()
@@ -55,7 +55,7 @@ func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 			defer func() {
 				<-slots
 				for _, s := range step {
-					s(int(done.Add(1)), len(jobs))
+					s(min(int(done.Add(1)), len(jobs)-1), len(jobs)-1) // the fleet's own part is none
 				}
 			}()
 			e := &evaluation{repository: r, host: name}
