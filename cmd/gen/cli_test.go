@@ -52,7 +52,21 @@ func TestCommandLine(t *testing.T) {
 		{"secret list", ok, "production.hedgedoc.dbURL", "", ""},
 		{"-C /nonexistent -o OUT", misused, "", "/nonexistent", ""},
 		{"-C main.go -o OUT", misused, "", "not a directory", ""},
-		{"-o main.go", failed, "", "main.go", ""},
+		{"-o main.go", misused, "", "main.go is not a directory; name another directory with -o", ""},
+		{"-out=", misused, "", "gen: -o needs a directory", ""},
+		{"diff -o OUT", found, "+++ b/vps1/HOST", "", ""},
+		{"diff -host vps2 -o OUT", found, "+++ b/vps2/HOST", "", ""},
+		{"diff -o ../../golden/fleet", ok, "", "", ""},
+		{"diff -host vps3 -o OUT", misused, "", "there are staging, vps1, vps2", ""},
+		{"diff -o main.go", misused, "", "main.go is not a directory", ""},
+		{"diff HEAD", misused, "", "gen diff does not know what to do with HEAD", ""},
+		{"diff -C ../../golden/cases/no-hosts", found, "", "GEN107", ""},
+		{"check -golden ../../golden/fleet", ok, "", "", ""},
+		{"check -golden OUT", found, "", "GEN701", ""},
+		{"check -golden main.go", misused, "", "main.go is not a directory; name another directory with -golden", ""},
+		{"check -golden=", misused, "", "gen: -golden needs a directory", ""},
+		{"check -golden", misused, "", "see gen -help", ""},
+		{"-golden OUT", misused, "", "gen has no option -golden; it belongs to gen check", ""},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")

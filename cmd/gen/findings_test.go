@@ -63,7 +63,7 @@ func TestFindingsHelp(t *testing.T) {
 			if f.at == "-" {
 				t.Errorf("%s: no place: %s", name, f.what)
 			}
-			if !strings.Contains(f.help, "hint: ") {
+			if f.code != string(finding.Golden) && !strings.Contains(f.help, "hint: ") { // of many files the last has it
 				t.Errorf("%s: no hint: %s", name, f.what)
 			}
 			if word := jargon.FindString(quoted.ReplaceAllString(f.what, "")); word != "" {

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
-	"slices"
-	"strings"
+	"syscall"
 
 	"gen.example/cmd/gen/internal/bundle"
 	"gen.example/cmd/gen/internal/check"
@@ -20,8 +21,8 @@ import (
 // compile is the pure middle: everything gen writes, by directory, or the
 // findings that keep it from being written. Hosts are rendered and closed even
 // if they are not asked for: a clash with another host is everybody's.
-func compile(dir string) (*fleet.Fleet, map[string]bundle.Bundle, []*finding.Finding) {
-	f, fs := load.Fleet(os.DirFS(dir))
+func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[string]bundle.Bundle, []*finding.Finding) {
+	f, fs := load.Fleet(os.DirFS(dir), step...)
 	fs = append(fs, check.Fleet(f)...)
 	fs = append(fs, load.CheckCopy(os.DirFS(dir))...)
 	if len(fs) > 0 {
@@ -51,8 +52,12 @@ func (c *command) compile() (map[string]bundle.Bundle, int) {
 	if err != nil {
 		return nil, c.misused("%v", err)
 	}
-	_, bundles, fs := compile(c.dir)
-	return bundles, c.report(fs)
+	c.progress.say("reading")
+	_, bundles, fs := compile(c.dir, func(done, total int) { c.progress.say("reading host %d of %d", done, total) })
+	if len(fs) > 0 {
+		return nil, c.report(fs)
+	}
+	return bundles, ok
 }
 
 // report says what was found, in the form that was asked for.
@@ -65,7 +70,7 @@ func (c *command) report(fs []*finding.Finding) int {
 	case c.github:
 		finding.GitHub(c.stdout, filepath.ToSlash(c.dir), fs)
 	default:
-		finding.Print(c.stderr, fs)
+		style(c.stderr).Print(c.stderr, fs)
 	}
 	if len(fs) > 0 {
 		return found
@@ -73,74 +78,36 @@ func (c *command) report(fs []*finding.Finding) int {
 	return ok
 }
 
-// check finds everything that is wrong and writes nothing.
-func checkOnly(c *command) int {
-	_, code := c.compile()
-	return code
-}
-
 // generate writes the hosts asked for, or all of them and what belongs to none.
 func generate(c *command) int {
-	bundles, code := c.compile()
+	dirs, code := c.targets("-o")
 	if code != ok {
 		return code
 	}
-	names, code := c.wanted(bundles)
-	if code != ok {
-		return code
-	}
-	for _, name := range names {
-		if err := bundle.Ours(filepath.Join(c.out, name), name); err != nil {
-			var foreign *bundle.Foreign
-			if errors.As(err, &foreign) {
-				return c.misused("%s holds files that gen did not make; name another directory with -o", foreign.Dir)
-			}
+	c.progress.catch()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	for i, d := range dirs {
+		c.progress.say("writing %s, %d of %d", d.name, i+1, len(dirs))
+		if err := c.writeTarget(ctx, d); err != nil {
 			return c.failed(err)
 		}
-	}
-	for _, name := range names {
-		if err := bundles[name].Write(filepath.Join(c.out, name)); err != nil {
-			return c.failed(err)
-		}
-	}
-	if len(c.hosts) == 0 {
-		return c.removeStale(names)
 	}
 	return ok
 }
 
-// wanted are the directories to write.
-func (c *command) wanted(bundles map[string]bundle.Bundle) ([]string, int) {
-	var all []string
-	for name := range bundles {
-		all = append(all, name)
+func (c *command) writeTarget(ctx context.Context, d target) error {
+	var err error
+	if d.stale {
+		err = bundle.Remove(ctx, d.dir)
+	} else {
+		err = d.bundle.WriteUntil(ctx, d.dir)
 	}
-	slices.Sort(all)
-	if len(c.hosts) == 0 {
-		return all, ok
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("interrupted: %s may not be whole; run gen again", c.out)
+	case err == nil && d.stale:
+		fmt.Fprintf(c.stderr, "gen: removed %s: the fleet has no such host\n", d.dir)
 	}
-	hosts := slices.DeleteFunc(slices.Clone(all), func(n string) bool { return n == "fleet" })
-	for _, name := range c.hosts {
-		if !slices.Contains(hosts, name) {
-			fmt.Fprintf(c.stderr, "gen: there is no host %q; there are %s\n", name, strings.Join(hosts, ", "))
-			return nil, misused
-		}
-	}
-	names := slices.Clone(c.hosts)
-	slices.Sort(names)
-	return slices.Compact(names), ok
-}
-
-func (c *command) removeStale(names []string) int {
-	stale, err := bundle.Stale(c.out, names)
-	if err != nil {
-		return c.failed(err)
-	}
-	for _, dir := range stale {
-		if err := bundle.Remove(dir); err != nil {
-			return c.failed(err)
-		}
-		fmt.Fprintf(c.stderr, "gen: removed %s: the fleet has no such host\n", dir)
-	}
-	return ok
+	return err
 }

@@ -13,7 +13,8 @@
 // of the checked fleet and a host that returns files, so it cannot fail. A
 // tree is closed when everything its units name is in it; that is also where it
 // shows who reads what. bundle adds the lists and scripts that bring a tree to
-// a host, and writes them: the only effect that gen has.
+// a host, and writes them: the only effect that gen has. What there is to write
+// is compared with what is there first, and gen diff stops after that.
 //
 // gen secret stands beside this: it makes the ciphertexts that load reads, and
 // it alone can decrypt them.
@@ -33,20 +34,22 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gen.example/cmd/gen/internal/bundle"
 	"gen.example/cmd/gen/internal/finding"
 )
 
 // Exit codes.
 const (
 	ok      = 0 // nothing to say
-	found   = 1 // findings
+	found   = 1 // findings, or differences
 	misused = 2 // called wrongly
-	failed  = 3 // the machine failed us
+	failed  = 3 // the machine failed us, or somebody interrupted
 )
 
 const usage = `Usage:
     gen [-C DIR] [-host NAME]... [-o OUT]
-    gen check [-C DIR] [-json | -github]
+    gen diff [-C DIR] [-host NAME]... [-o OUT]
+    gen check [-C DIR] [-golden DIR] [-json | -github]
     gen secret VERB [-C DIR] …
     gen init DIR
     gen vendor [-C DIR]
@@ -63,20 +66,26 @@ Options:
                   are checked in any case.
     -o OUT        Where to write. "out" by default. gen removes there what it
                   no longer writes, and refuses directories it did not make.
+    -golden DIR   Compare what gen -o DIR would write with what is there.
     -json         Print findings as a JSON array, on standard output.
     -github       Print findings as annotations of a workflow on GitHub.
     -version      Print the version.
     -h, -help     Print this text.
 
-gen check writes nothing and prints every finding. gen secret makes, changes
-and shows what is encrypted in the repository: see gen secret -help. gen init
-makes a repository of one's own, with a host and a service to begin with.
-gen vendor writes the schema and the catalogue that gen brings to cue.mod/pkg,
-for editors and plain cue. gen completion prints a script for a shell, and
-gen man the manual.
+gen diff prints what gen would change in OUT, for people, git apply and
+patch -p1. gen check prints every finding, and with -golden also which files
+are out of date. Both write nothing. gen secret makes, changes and shows what
+is encrypted in the repository: see gen secret -help. gen init makes a
+repository of one's own, with a host and a service to begin with. gen vendor
+writes the schema and the catalogue that gen brings to cue.mod/pkg, for editors
+and plain cue. gen completion prints a script for a shell, and gen man the
+manual.
 
-Exit status: 0 nothing to say, 1 findings, 2 called wrongly, 3 the machine
-failed (a full disk, say).
+On a terminal findings and diffs are coloured, unless NO_COLOR is set, and a
+run that takes longer than a second says what it is doing.
+
+Exit status: 0 nothing to say, 1 findings or differences, 2 called wrongly,
+3 the machine failed (a full disk, say) or the run was interrupted.
 
 Example:
     $ gen -host vps1 -o out/
@@ -89,6 +98,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 type command struct {
 	dir     string
 	out     string
+	golden  string
 	hosts   []string
 	json    bool // findings for a program
 	github  bool // findings for a workflow on GitHub
@@ -102,6 +112,7 @@ type command struct {
 	stdout, stderr io.Writer
 	given          map[string]bool // options, by their long names
 	ask            func(prompt string) (string, error)
+	progress       *progress
 }
 
 // A verb is one of gen's commands.
@@ -115,7 +126,8 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"", "out host", 0, generate},
-		{"check", "json github", 0, checkOnly},
+		{"check", "golden json github", 0, checkOnly},
+		{"diff", "out host", 0, showDiff},
 		{"secret", secretOptionNames, -1, secrets},
 		{"init", "", 1, initialize},
 		{"vendor", "", 0, vendor},
@@ -157,6 +169,7 @@ func (c *command) options() *pflag.FlagSet {
 	flags.SetOutput(io.Discard)
 	flags.StringVarP(&c.dir, "directory", "C", ".", "")
 	flags.StringVarP(&c.out, "out", "o", "out", "")
+	flags.StringVar(&c.golden, "golden", "", "")
 	flags.StringArrayVar(&c.hosts, "host", nil, "")
 	flags.BoolVar(&c.json, "json", false, "")
 	flags.BoolVar(&c.github, "github", false, "")
@@ -197,6 +210,7 @@ func (c *command) run(args []string) int {
 			return c.misused("%s has no option -%s; %s", v, option, belongs(option))
 		}
 	}
+	defer c.showProgress(patience)()
 	return v.run(c)
 }
 
@@ -260,6 +274,10 @@ func (c *command) misused(format string, args ...any) int {
 
 func (c *command) failed(err error) int {
 	fmt.Fprintf(c.stderr, "gen: %v\n", err)
+	var machine *bundle.Failure
+	if errors.As(err, &machine) && machine.Hint() != "" {
+		fmt.Fprintf(c.stderr, "    hint: %s\n", machine.Hint())
+	}
 	return failed
 }
 

@@ -171,7 +171,7 @@ func (c *command) keep(verb func(*keeper) error) error {
 	}
 	f, fs := load.Fleet(os.DirFS(c.dir))
 	if len(fs) > 0 {
-		finding.Print(c.stderr, finding.Sort(fs))
+		style(c.stderr).Print(c.stderr, finding.Sort(fs))
 		return errSaid
 	}
 	return verb(&keeper{c, f, f.Wanted()})

@@ -4,7 +4,6 @@
 package bundle
 
 import (
-	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"fmt"
@@ -29,13 +28,6 @@ type File struct {
 
 // A Bundle is files by their path in the host's directory, with slashes.
 type Bundle map[string]File
-
-// Names are the paths, sorted, with HOST first and SHA256SUMS last: the order
-// in which they are written, so that an interrupted run can be told and repaired.
-func (b Bundle) Names() []string {
-	rank := func(name string) int { return map[string]int{"HOST": -1, sums: 1}[name] }
-	return slices.SortedFunc(maps.Keys(b), func(x, y string) int { return cmp.Or(rank(x)-rank(y), cmp.Compare(x, y)) })
-}
 
 const sums = "SHA256SUMS"
 

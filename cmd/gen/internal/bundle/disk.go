@@ -1,7 +1,8 @@
 package bundle
 
 import (
-	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,183 +11,331 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
-// temp begins the names of files that are not finished. Readers ignore
-// dotfiles, and so does the search for files that do not belong.
-const temp = ".gen-"
+// A Failure is the machine's: it did not let us read, write or remove a path.
+type Failure struct {
+	Do   string
+	Path string
+	Err  error
+}
 
-// A Foreign directory is one that gen did not make and will not write into.
-type Foreign struct{ Dir string }
+// Error leaves out what package os says of its own calls and of unfinished files.
+func (f *Failure) Error() string {
+	err := f.Err
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return fmt.Sprintf("cannot %s %s: %v", f.Do, f.Path, err)
+}
 
-func (f *Foreign) Error() string { return f.Dir + " is not gen's" }
+func (f *Failure) Unwrap() error { return f.Err }
 
-// Ours reports whether dir may be written as the directory of name: it is
-// absent or empty, or holds a HOST that says so.
-func Ours(dir, name string) error {
-	host, err := os.ReadFile(filepath.Join(dir, "HOST"))
-	if err == nil && string(host) == name+"\n" {
+// Hint says what to do about it, if we know.
+func (f *Failure) Hint() string {
+	switch {
+	case errors.Is(f.Err, syscall.ENOSPC), errors.Is(f.Err, syscall.EDQUOT):
+		return "make room and run gen again; every file that is there is whole"
+	case errors.Is(f.Err, syscall.EROFS), errors.Is(f.Err, fs.ErrPermission):
+		return "name a directory that you may write with -o"
+	}
+	return ""
+}
+
+// fail is a Failure for an error, nil for none.
+func fail(do, path string, err error) error {
+	if err == nil {
 		return nil
 	}
-	entries, err := os.ReadDir(dir)
+	return &Failure{do, path, err}
+}
+
+// Write makes dir hold exactly the bundle, dotfiles at its top aside. A file
+// that is right is left untouched, any other replaced by a rename, so that a
+// reader never sees half of one. It does not wait for the disk: after a power
+// cut the next run finds by their contents the files that did not get there,
+// and until then SHA256SUMS gives them away to push.
+func (b Bundle) Write(dir string) error { return b.WriteUntil(context.Background(), dir) }
+
+// WriteUntil is Write, and stops between two files when the context ends.
+func (b Bundle) WriteUntil(ctx context.Context, dir string) error {
+	out, name := split(dir)
+	if err := mkdirs(out); err != nil {
+		return fail("make", out, err)
+	}
+	parent, err := os.OpenRoot(out)
+	if err != nil {
+		return fail("read", out, err)
+	}
+	defer parent.Close()
+	unlock, err := lock(ctx, parent)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	root, err := enter(parent, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		if err := mkdirIn(parent, name); err != nil {
+			return fail("make", dir, err)
+		}
+		root, err = enter(parent, name)
 	}
+	if err != nil {
+		return fail("write", dir, err)
+	}
+	d := newDisk(dir, root)
+	defer d.close()
+	changes, err := b.compare(d)
 	if err != nil {
 		return err
 	}
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), temp) })
-	if len(entries) > 0 {
-		return &Foreign{dir}
-	}
-	return nil
+	return d.apply(ctx, changes)
 }
 
-// Write makes dir hold exactly the bundle, dotfiles aside. A file that is right
-// is left untouched, any other replaced by a rename, so that a reader never sees
-// half of one; HOST is written first and SHA256SUMS last.
-func (b Bundle) Write(dir string) error {
-	if err := mkdirs(dir, 0); err != nil {
-		return err
+// Compare is what Write would change in dir.
+func (b Bundle) Compare(dir string) ([]Change, error) {
+	out, name := split(dir)
+	parent, err := os.OpenRoot(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return b.compare(&disk{})
 	}
-	for _, name := range b.Names() {
-		if err := b[name].put(dir, name); err != nil {
-			return err
-		}
-	}
-	return b.sweep(dir)
-}
-
-func (f File) put(dir, name string) error {
-	to := filepath.Join(dir, filepath.FromSlash(name))
-	if f.right(to) {
-		return nil
-	}
-	if err := mkdirs(filepath.Dir(to), strings.Count(name, "/")); err != nil {
-		return err
-	}
-	if info, err := os.Lstat(to); err == nil && info.IsDir() {
-		if err := os.RemoveAll(to); err != nil {
-			return err
-		}
-	}
-	t, err := os.CreateTemp(filepath.Dir(to), temp+"*")
 	if err != nil {
-		return err
+		return nil, fail("read", out, err)
 	}
-	defer os.Remove(t.Name()) // nothing there after a success
-	_, err = t.Write(f.Body)
-	if err := errors.Join(err, t.Chmod(fs.FileMode(f.Mode)), t.Close()); err != nil {
-		return err
+	defer parent.Close()
+	root, err := enter(parent, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return b.compare(&disk{})
 	}
-	return os.Rename(t.Name(), to)
+	if err != nil {
+		return nil, fail("read", dir, err)
+	}
+	d := newDisk(dir, root)
+	defer d.close()
+	return b.compare(d)
 }
 
-// right reports whether the file at a path is already what it should be.
-func (f File) right(at string) bool {
-	info, err := os.Lstat(at)
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != fs.FileMode(f.Mode) || info.Size() != int64(len(f.Body)) {
-		return false
+// Remove takes away the directory of a host that is gone, dotfiles aside.
+func Remove(ctx context.Context, dir string) error {
+	if err := (Bundle{}).WriteUntil(ctx, dir); err != nil {
+		return err
 	}
-	have, err := os.ReadFile(at)
-	return err == nil && bytes.Equal(have, f.Body)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		return fail("read", dir, err)
+	}
+	return fail("remove", dir, os.Remove(dir))
 }
 
-// mkdirs makes a directory and those above it, with their modes set: a umask
-// does not change what gen writes. A file of ours where one goes is removed.
-func mkdirs(dir string, ours int) error {
-	info, err := os.Lstat(dir)
-	if err == nil && info.IsDir() {
+// split is the directory above, and the name in it.
+func split(dir string) (out, name string) {
+	return filepath.Dir(filepath.Clean(dir)), filepath.Base(dir)
+}
+
+// enter opens a directory in another one, which is no link out of it or to
+// another host's.
+func enter(parent *os.Root, name string) (*os.Root, error) {
+	info, err := parent.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, syscall.ENOTDIR
+	}
+	return parent.OpenRoot(name)
+}
+
+// mkdirs makes a directory and those above it.
+func mkdirs(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil
 	}
-	if err == nil && info.Mode().IsRegular() && ours > 0 {
-		if err := os.Remove(dir); err != nil {
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := mkdirs(parent); err != nil {
 			return err
 		}
 	}
-	if parent := filepath.Dir(dir); parent != dir {
-		if err := mkdirs(parent, ours-1); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
+		return otherwise(os.Stat(dir))
+	} else if err != nil {
 		return err
-	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("%s is not a directory", dir)
 	}
 	return os.Chmod(dir, 0o755)
 }
 
-// sweep removes what the bundle does not have, and directories left empty.
-func (b Bundle) sweep(dir string) error {
-	keep := map[string]bool{".": true}
-	for name := range b {
-		for p := name; p != "."; p = path.Dir(p) {
-			keep[p] = true
-		}
+// otherwise is why something that is there cannot serve as a directory. Another
+// run may have made one in the meantime.
+func otherwise(info fs.FileInfo, err error) error {
+	if err == nil && !info.IsDir() {
+		return syscall.ENOTDIR
 	}
-	var gone []string
-	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		switch name := e.Name(); {
-		case keep[filepath.ToSlash(rel)]:
-			return nil
-		case strings.HasPrefix(name, ".") && !strings.HasPrefix(name, temp):
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case e.IsDir():
-			gone = append(gone, p)
-			return nil
-		}
-		return os.Remove(p)
-	})
-	if err != nil {
+	return err
+}
+
+// mkdirIn makes a directory with its mode set: a umask does not change what gen writes.
+func mkdirIn(root *os.Root, name string) error {
+	if err := root.Mkdir(name, 0o755); err != nil {
 		return err
 	}
-	for _, p := range slices.Backward(gone) {
-		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrExist) && !strings.Contains(err.Error(), "not empty") {
+	return root.Chmod(name, 0o755)
+}
+
+// A disk is a directory of ours. Nothing in it leads out of it: an os.Root
+// refuses links that do, and compare follows no others.
+type disk struct {
+	dir string  // as the user calls it
+	way []level // those that are open, each in the one before; none if there is no directory
+}
+
+// A level is an open directory, and its path below that of the disk: "" for itself.
+type level struct {
+	path string
+	root *os.Root
+}
+
+func newDisk(dir string, root *os.Root) *disk { return &disk{dir, []level{{"", root}}} }
+
+func (d *disk) close() {
+	for _, l := range d.way {
+		l.root.Close()
+	}
+}
+
+// in is a directory below that of the disk. The way there stays open for the next file.
+func (d *disk) in(dir string) (*os.Root, error) {
+	dir = strings.TrimPrefix(dir+"/", "./") // so that a level's path and a slash begin it
+	last := len(d.way) - 1
+	for ; last > 0 && !strings.HasPrefix(dir, d.way[last].path+"/"); last-- {
+		d.way[last].root.Close()
+	}
+	d.way = d.way[:last+1]
+	top := d.way[last]
+	for rest := strings.TrimPrefix(strings.TrimPrefix(dir, top.path), "/"); rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		next, err := top.root.OpenRoot(name)
+		if err != nil {
+			return nil, err
+		}
+		top = level{path.Join(top.path, name), next}
+		d.way = append(d.way, top)
+	}
+	return top.root, nil
+}
+
+// path is a path as the user would write it.
+func (d *disk) path(p string) string { return filepath.Join(d.dir, filepath.FromSlash(p)) }
+
+func (d *disk) list(dir string) ([]fs.FileInfo, error) {
+	if len(d.way) == 0 {
+		return nil, nil
+	}
+	infos, err := d.infos(dir)
+	slices.SortFunc(infos, func(a, b fs.FileInfo) int {
+		if a.IsDir() != b.IsDir() {
+			return map[bool]int{false: -1, true: 1}[a.IsDir()]
+		}
+		return cmp.Compare(a.Name(), b.Name())
+	})
+	return infos, fail("read", d.path(dir), err)
+}
+
+func (d *disk) infos(dir string) (infos []fs.FileInfo, err error) {
+	root, err := d.in(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	for _, name := range names {
+		info, gone := root.Lstat(name)
+		if gone == nil {
+			infos = append(infos, info)
+		}
+	}
+	return infos, err
+}
+
+func (d *disk) read(p string) ([]byte, error) {
+	root, err := d.in(path.Dir(p))
+	if err != nil {
+		return nil, err
+	}
+	return root.ReadFile(path.Base(p))
+}
+
+// apply makes the changes. Between two of them it may stop.
+func (d *disk) apply(ctx context.Context, changes []Change) error {
+	gone, put := inOrder(changes)
+	for _, c := range gone {
+		if err := cmp.Or(ctx.Err(), fail("remove", d.path(c.Path), d.remove(c.Path))); err != nil {
+			return err
+		}
+	}
+	for _, c := range put {
+		if err := cmp.Or(ctx.Err(), fail("write", d.path(c.Path), d.put(c.Path, c.New))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Remove takes away the directory of a host that is gone, dotfiles aside. Its
-// HOST goes last, so that an interrupted run can be repeated.
-func Remove(dir string) error {
-	if err := (Bundle{"HOST": {}}).sweep(dir); err != nil {
+func (d *disk) remove(p string) error {
+	root, err := d.in(path.Dir(p))
+	if err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(dir, "HOST")); err != nil {
-		return err
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		return err
-	}
-	return os.Remove(dir)
+	return root.Remove(path.Base(p))
 }
 
-// Stale are the directories in out that gen made for hosts that are no longer
-// in the fleet: those that hold a HOST naming them.
-func Stale(out string, names []string) (stale []string, err error) {
-	entries, err := os.ReadDir(out)
+func (d *disk) put(p string, f *File) error {
+	root, err := d.in(path.Dir(p))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	for _, e := range entries {
-		host, err := os.ReadFile(filepath.Join(out, e.Name(), "HOST"))
-		if err == nil && string(host) == e.Name()+"\n" && !slices.Contains(names, e.Name()) && e.IsDir() {
-			stale = append(stale, filepath.Join(out, e.Name()))
+		if err := d.mkdirs(path.Dir(p)); err != nil {
+			return err
 		}
+		root, err = d.in(path.Dir(p))
 	}
-	return stale, err
+	if err != nil {
+		return err
+	}
+	return f.put(root, path.Base(p))
+}
+
+// mkdirs makes a directory below root and those above it.
+func (d *disk) mkdirs(p string) error {
+	if p == "." {
+		return nil
+	}
+	if err := d.mkdirs(path.Dir(p)); err != nil {
+		return err
+	}
+	if err := mkdirIn(d.way[0].root, filepath.FromSlash(p)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// put writes a file beside its place and renames it.
+func (f *File) put(dir *os.Root, name string) error {
+	unfinished := fmt.Sprint(temp, os.Getpid())
+	mode := fs.FileMode(f.Mode)
+	t, err := dir.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = t.Write(f.Body)
+	err = cmp.Or(err, t.Chmod(mode), t.Close())
+	if err == nil {
+		err = dir.Rename(unfinished, name)
+	}
+	if err != nil {
+		dir.Remove(unfinished)
+	}
+	return err
 }

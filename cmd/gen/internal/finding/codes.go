@@ -5,7 +5,7 @@ type Code string
 
 // The hundreds say where a mistake is found: 1 reading CUE, 2 whether the fleet
 // fits together, 3 containers and units, 4 files and text, 5 secrets and data,
-// 6 the finished tree.
+// 6 the finished tree, 7 what is kept beside the fleet.
 const (
 	Syntax       Code = "GEN101"
 	Unreadable   Code = "GEN102"
@@ -72,6 +72,8 @@ const (
 	NoSuchFile   Code = "GEN603"
 	NoSuchSecret Code = "GEN604"
 	UnitCycle    Code = "GEN605"
+
+	Golden Code = "GEN701"
 )
 
 // Meanings says of every code what it stands for. cmd/gen/README.md shows it.
@@ -139,6 +141,7 @@ var Meanings = []struct {
 	{NoSuchFile, "A unit mounts a file or directory that nothing makes."},
 	{NoSuchSecret, "A unit reads a podman secret that nothing delivers."},
 	{UnitCycle, "Units wait for each other. systemd would drop one of the orderings, and nobody chooses which."},
+	{Golden, "A file in the directory of gen check -golden is not what gen writes, is missing, or is left over."},
 }
 
 // AlsoCUE are the codes of what plain cue vet -c refuses as well. gen alone

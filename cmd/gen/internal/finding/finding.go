@@ -76,15 +76,22 @@ func compare(a, b *Finding) int {
 		cmp.Compare(a.Code, b.Code), cmp.Compare(a.What, b.What))
 }
 
+// A Style is how findings look: what a terminal needs to hear before a part of
+// one, and after it. The zero Style is plain text.
+type Style struct{ Place, Code, Hint, End string }
+
 // Print writes findings: one line a tool can parse, then indented help.
-func Print(w io.Writer, fs []*Finding) {
+func Print(w io.Writer, fs []*Finding) { Style{}.Print(w, fs) }
+
+// Print is the function Print, in style.
+func (s Style) Print(w io.Writer, fs []*Finding) {
 	for _, f := range fs {
-		fmt.Fprintf(w, "%s: %s: %s\n", Place(f.Pos), f.Code, oneLine(f.What))
+		fmt.Fprintf(w, "%s%s:%s %s%s:%s %s\n", s.Place, Place(f.Pos), s.End, s.Code, f.Code, s.End, oneLine(f.What))
 		for _, p := range f.further() {
-			fmt.Fprintf(w, "    also at %s\n", Place(p))
+			fmt.Fprintf(w, "    also at %s%s%s\n", s.Place, Place(p), s.End)
 		}
 		if f.Hint != "" {
-			fmt.Fprintf(w, "    hint: %s\n", strings.ReplaceAll(f.Hint, "\n", "\n          "))
+			fmt.Fprintf(w, "    %shint:%s %s\n", s.Hint, s.End, strings.ReplaceAll(f.Hint, "\n", "\n          "))
 		}
 	}
 }

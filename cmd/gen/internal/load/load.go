@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"io/fs"
 	"slices"
+	"sync/atomic"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
@@ -23,14 +24,15 @@ import (
 
 // Fleet reads the repository at root. The fleet holds every host that could be
 // read; the findings say what kept others out. Findings are neither sorted nor printed.
-func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
+// A step is told how many hosts are read, from any goroutine.
+func Fleet(root fs.FS, step ...func(done, total int)) (*fleet.Fleet, []*finding.Finding) {
 	r := &repository{root: root}
 	r.readModule()
 	r.readHosts()
 	f := &fleet.Fleet{}
 	r.readSecrets(f)
 	if len(r.files) > 0 && r.complete() {
-		r.evaluate(f)
+		r.evaluate(f, step)
 	}
 	f.Partial = len(r.findings) > 0
 	return f, r.findings
@@ -38,13 +40,19 @@ func Fleet(root fs.FS) (*fleet.Fleet, []*finding.Finding) {
 
 // evaluate fills in the fleet's own part and the hosts, side by side. Findings
 // stay in the order of the hosts' names whichever is done first.
-func (r *repository) evaluate(f *fleet.Fleet) {
+func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 	r.readImports()
 	jobs := append(r.hostNames(), "") // last, the fleet's own part: what hosts say of a shared value says more
 	found := make([][]*finding.Finding, len(jobs))
 	hosts := make([]*fleet.Host, len(jobs))
 
+	var done atomic.Int64
 	parallel.Each(len(jobs), func(i int) {
+		defer func() {
+			for _, s := range step {
+				s(min(int(done.Add(1)), len(jobs)-1), len(jobs)-1) // the fleet's own part is none
+			}
+		}()
 		e := &evaluation{repository: r, host: jobs[i]}
 		if jobs[i] == "" {
 			found[i] = e.read(f, "fleet")
