@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 // A stranger has the binary, an empty directory and nothing else: no
@@ -343,6 +345,44 @@ func TestStarter(t *testing.T) {
 				t.Errorf("%s does not say that this is to be changed: %s", file, line)
 			}
 		}
+	}
+}
+
+// TestStarterWorkflow runs what the workflow runs: nothing is found before
+// anything was changed, and golden/ is found out of date after.
+func TestStarterWorkflow(t *testing.T) {
+	dir := t.TempDir()
+	if said, code := gen(t, "init", dir); code != ok {
+		t.Fatal(said)
+	}
+	var file struct {
+		Jobs map[string]struct {
+			Steps []struct{ Run string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(readTree(t, dir)[workflow]), &file); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	check := func() (codes []int) {
+		for _, step := range file.Jobs["check"].Steps {
+			if args, ours := strings.CutPrefix(step.Run, "gen "); ours {
+				said, code := gen(t, strings.Fields(args)...)
+				codes = append(codes, code)
+				if code == misused {
+					t.Errorf("gen %s: %s", args, said)
+				}
+			}
+		}
+		return codes
+	}
+	if codes := check(); !slices.Equal(codes, []int{ok, ok}) {
+		t.Errorf("a new repository: exit %v", codes)
+	}
+	s := &stranger{t, "", dir}
+	s.edit("hosts/fleet.cue", `"example.org"`, `"example.net"`)
+	if codes := check(); !slices.Equal(codes, []int{ok, found}) {
+		t.Errorf("another domain and the same golden/: exit %v", codes)
 	}
 }
 
