@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 
 // TestCodesAreDocumented keeps the table in this directory's README that of the program.
 func TestCodesAreDocumented(t *testing.T) {
-	const file, mark = "README.md", "|---|---|\n"
+	const file, mark = "README.md", "|---|---|---|\n"
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +24,7 @@ func TestCodesAreDocumented(t *testing.T) {
 	}
 	want := head + mark
 	for _, m := range finding.Meanings {
-		want += fmt.Sprintf("| %s | %s |\n", m.Code, m.Means)
+		want += fmt.Sprintf("| %s | %s | %s |\n", m.Code, m.Means, map[bool]string{true: "refuses", false: ""}[slices.Contains(finding.AlsoCUE, m.Code)])
 	}
 	if *update {
 		write(t, file, want)

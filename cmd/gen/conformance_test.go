@@ -165,6 +165,9 @@ func TestScripts(t *testing.T) {
 	if said, err := exec.Command(checker, scripts...).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, said)
 	}
+	if said, err := exec.Command(checker, "-s", "bash", "completion/gen.bash").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
 	for _, script := range scripts {
 		b, _ := os.ReadFile(script)
 		if strings.Contains(string(b), "shellcheck disable") {
@@ -378,7 +381,7 @@ func absolute(t *testing.T, path string) string {
 // TestFormatted: every CUE file that can be read is written as cue fmt writes it.
 func TestFormatted(t *testing.T) {
 	unreadable := []string{"syntax-error", "not-utf8"}
-	for _, dir := range []string{"schema", "services", "hosts", "cue.mod", "golden/cases"} {
+	for _, dir := range []string{"schema", "services", "hosts", "cue.mod", "golden/cases", "cmd/gen/init"} {
 		err := filepath.WalkDir(filepath.Join(repository, dir), func(p string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() || filepath.Ext(p) != ".cue" {
 				return err

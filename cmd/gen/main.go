@@ -49,8 +49,12 @@ const (
 const usage = `Usage:
     gen [-C DIR] [-host NAME]... [-o OUT]
     gen diff [-C DIR] [-host NAME]... [-o OUT]
-    gen check [-C DIR] [-golden DIR]
+    gen check [-C DIR] [-golden DIR] [-json | -github]
     gen secret VERB [-C DIR] …
+    gen init DIR
+    gen vendor [-C DIR]
+    gen completion bash|zsh|fish
+    gen man
 
 gen checks a fleet described in CUE and compiles it to plain files: OUT/NAME
 for each host, with what brings them there, and OUT/fleet for what belongs to
@@ -63,13 +67,19 @@ Options:
     -o OUT        Where to write. "out" by default. gen removes there what it
                   no longer writes, and refuses directories it did not make.
     -golden DIR   Compare what gen -o DIR would write with what is there.
+    -json         Print findings as a JSON array, on standard output.
+    -github       Print findings as annotations of a workflow on GitHub.
     -version      Print the version.
     -h, -help     Print this text.
 
 gen diff prints what gen would change in OUT, for people, git apply and
 patch -p1. gen check prints every finding, and with -golden also which files
 are out of date. Both write nothing. gen secret makes, changes and shows what
-is encrypted in the repository: see gen secret -help.
+is encrypted in the repository: see gen secret -help. gen init makes a
+repository of one's own, with a host and a service to begin with. gen vendor
+writes the schema and the catalogue that gen brings to cue.mod/pkg, for editors
+and plain cue. gen completion prints a script for a shell, and gen man the
+manual.
 
 On a terminal findings and diffs are coloured, unless NO_COLOR is set, and a
 run that takes longer than a second says what it is doing.
@@ -86,12 +96,15 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // A command is what the user asked for.
 type command struct {
-	dir    string
-	out    string
-	golden string
-	hosts  []string
-	verb   string
-	args   []string // after the verb
+	dir     string
+	out     string
+	golden  string
+	hosts   []string
+	json    bool // findings for a program
+	github  bool // findings for a workflow on GitHub
+	version bool
+	verb    string
+	args    []string // after the verb
 
 	secretOptions
 
@@ -113,9 +126,14 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"", "out host", 0, generate},
-		{"check", "golden", 0, checkOnly},
+		{"check", "golden json github", 0, checkOnly},
 		{"diff", "out host", 0, showDiff},
 		{"secret", secretOptionNames, -1, secrets},
+		{"init", "", 1, initialize},
+		{"vendor", "", 0, vendor},
+		{"completion", "", 1, completion},
+		{"complete", "", -1, complete},
+		{"man", "", 0, manual},
 	}
 }
 
@@ -145,16 +163,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return c.run(args)
 }
 
-func (c *command) run(args []string) int {
+// options are all that gen has, of whichever verb.
+func (c *command) options() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("gen", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVarP(&c.dir, "directory", "C", ".", "")
 	flags.StringVarP(&c.out, "out", "o", "out", "")
 	flags.StringVar(&c.golden, "golden", "", "")
 	flags.StringArrayVar(&c.hosts, "host", nil, "")
+	flags.BoolVar(&c.json, "json", false, "")
+	flags.BoolVar(&c.github, "github", false, "")
 	c.secretOptions.register(flags)
-	version := flags.Bool("version", false, "")
+	flags.BoolVar(&c.version, "version", false, "")
+	return flags
+}
 
+func (c *command) run(args []string) int {
+	flags := c.options()
 	args, err := longNames(flags, args)
 	if err == nil {
 		err = flags.Parse(args)
@@ -165,7 +190,7 @@ func (c *command) run(args []string) int {
 		return ok
 	case err != nil:
 		return c.misused("%v", err)
-	case *version:
+	case c.version:
 		fmt.Fprintln(c.stdout, "gen", programVersion())
 		return ok
 	case flags.NArg() > 0:

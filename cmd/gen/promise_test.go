@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // TestPure: nothing between the loader and the disk can see more than its input.
 func TestPure(t *testing.T) {
 	worldly := []string{"os", "os/exec", "time", "net", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "syscall", "runtime"}
-	effects := []string{"load/", "bundle/disk", "secret/"}
+	effects := []string{"load/", "bundle/disk", "secret/", "parallel/"}
 	files, err := filepath.Glob("internal/*/*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)

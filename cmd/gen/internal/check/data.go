@@ -104,11 +104,13 @@ func (c *hostChecker) pod(s fleet.Entry[*fleet.Service]) {
 			}
 		}
 		if cont.Name == "infra" || cont.Name == "pod" {
-			c.find(finding.Pod, where, "%s: a container of a pod cannot be called %s: that is the pod's own", s.Name, cont.Name)
+			c.find(finding.Pod, where, "%s: a container of a pod cannot be called %s: that is the pod's own", s.Name, cont.Name).
+				Hintf("call it otherwise")
 		}
 		for _, port := range ports(cont.V) {
 			if o, ok := listening[port.V]; ok && o.name != cont.Name {
-				c.find(finding.Pod, at(port.Pos, cont.Pos, s.Pos), "%s: %s and %s both listen on port %d of the pod", s.Name, o.name, cont.Name, port.V).And(o.pos)
+				c.find(finding.Pod, at(port.Pos, cont.Pos, s.Pos), "%s: %s and %s both listen on port %d of the pod", s.Name, o.name, cont.Name, port.V).And(o.pos).
+					Hintf("in a pod all containers share one network: let one of them listen elsewhere, or leave out pod")
 			}
 			listening[port.V] = owner{cont.Name, port.Pos}
 		}

@@ -49,6 +49,7 @@ func (c *hostChecker) file(f fleet.Entry[*fleet.File], where []token.Pos) {
 
 func (c *hostChecker) wrong(file string, wrong []doc.Wrong, where []token.Pos) {
 	for _, w := range wrong {
-		c.find(finding.Contents, append(at(w.Pos), where...), "the file %s: %s", file, w.What)
+		c.find(finding.Contents, append(at(w.Pos), where...), "the file %s: %s", file, w.What).
+			Hintf("a file that only its program can spell has its contents as text:")
 	}
 }

@@ -48,10 +48,12 @@ func (c *checker) meshAddress(h *fleet.Host, v fleet.Val[string], network netip.
 		return
 	}
 	if network.IsValid() && !network.Contains(a) {
-		c.find(finding.Address, at(v.Pos, h.Pos), "%s's mesh address %s is not in the mesh %s", h.Name.V, a, network)
+		c.find(finding.Address, at(v.Pos, h.Pos), "%s's mesh address %s is not in the mesh %s", h.Name.V, a, network).
+			Hintf("give it one of the mesh's, or widen fleet: mesh: network:")
 	}
 	if other := taken[a]; other != nil {
-		c.find(finding.Address, at(v.Pos, h.Pos), "%s and %s both have the mesh address %s", other.Name.V, h.Name.V, a).And(other.Mesh.Address.Pos)
+		c.find(finding.Address, at(v.Pos, h.Pos), "%s and %s both have the mesh address %s", other.Name.V, h.Name.V, a).And(other.Mesh.Address.Pos).
+			Hintf("give each host an address of its own")
 	}
 	taken[a] = h
 }
@@ -60,7 +62,7 @@ func (c *checker) meshAddress(h *fleet.Host, v fleet.Val[string], network netip.
 func (c *checker) address(v fleet.Val[string], near token.Pos, what string, six bool) netip.Addr {
 	a, err := netip.ParseAddr(v.V)
 	if err != nil || a.Is4() == six || a.Zone() != "" || a.Is4In6() {
-		c.find(finding.Address, at(v.Pos, near), "%s is %q, which is no %s address", what, v.V, family(six))
+		c.find(finding.Address, at(v.Pos, near), "%s is %q, which is no %s address", what, v.V, family(six)).Hintf("such as %s", map[bool]string{false: "203.0.113.10", true: "2001:db8::10"}[six])
 		return netip.Addr{}
 	}
 	return a
@@ -179,7 +181,8 @@ func (c *hostChecker) networks() {
 		p := c.prefix(v, what, six)
 		for _, o := range all {
 			if p.IsValid() && o.p.IsValid() && p.Overlaps(o.p) {
-				c.find(finding.Overlap, at(v.Pos, near), "the %s %s and %s %s overlap", what, p, o.what, o.p).And(o.pos)
+				c.find(finding.Overlap, at(v.Pos, near), "the %s %s and %s %s overlap", what, p, o.what, o.p).And(o.pos).
+					Hintf("give one of them another range")
 			}
 		}
 		all = append(all, taken{"the " + what, p, v.Pos})
@@ -195,7 +198,8 @@ func (c *hostChecker) networks() {
 	}
 	h := c.host
 	if pool := add("pool", h.Pool, false, h.Pos); pool.IsValid() && pool.Bits() > 24 {
-		c.find(finding.Address, at(h.Pool.Pos, h.Pos), "the pool %s is smaller than one network (/24)", pool)
+		c.find(finding.Address, at(h.Pool.Pos, h.Pos), "the pool %s is smaller than one network (/24)", pool).
+			Hintf("podman takes a /24 of it for each service: give it a /16")
 	}
 	c.within(h.Proxy.Address, c.prefix(h.Proxy.Subnet, "proxy subnet", false), "the proxy's address", false)
 	c.within(h.Proxy.Address6, c.prefix(h.Proxy.Subnet6, "proxy subnet6", true), "the proxy's address6", true)
@@ -225,9 +229,11 @@ func (c *hostChecker) within(v fleet.Val[string], network netip.Prefix, what str
 	switch {
 	case !a.IsValid():
 	case !network.IsValid():
-		c.find(finding.Address, at(v.Pos, c.host.Pos), "%s %s needs a written %s subnet", what, a, family(six))
+		c.find(finding.Address, at(v.Pos, c.host.Pos), "%s %s needs a written %s subnet", what, a, family(six)).
+			Hintf("write the subnet that it lies in, or leave the address out")
 	case !network.Contains(a):
-		c.find(finding.Address, at(v.Pos, c.host.Pos), "%s %s is not in %s", what, a, network)
+		c.find(finding.Address, at(v.Pos, c.host.Pos), "%s %s is not in %s", what, a, network).
+			Hintf("give an address of that network")
 	}
 }
 
@@ -295,11 +301,13 @@ func (c *hostChecker) proxy() {
 			for _, d := range cont.V.Derived {
 				name := render.ContainerName(s.Name, cont.Name)
 				if len(proxies) > 0 {
-					c.find(finding.Proxy, at(d.Pos, s.Pos), "%s and %s both want to be the proxy", proxies[0], name).And(first)
+					c.find(finding.Proxy, at(d.Pos, s.Pos), "%s and %s both want to be the proxy", proxies[0], name).And(first).
+						Hintf("keep one of them on this host")
 				}
 				proxies, first = append(proxies, name), d.Pos
 				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, s.Pos), "the proxy %s is on the host's network, where it cannot reach containers by name", name)
+					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, s.Pos), "the proxy %s is on the host's network, where it cannot reach containers by name", name).
+						Hintf("leave out hostNetwork, and publish its ports")
 				}
 			}
 		}
@@ -312,7 +320,8 @@ func (c *hostChecker) proxy() {
 						Hintf("add services: traefik: catalog.#Traefik & {acme: email: …}")
 				}
 				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, r.Pos, s.Pos), "%s has a route and is on the host's network, which the proxy does not share", render.ContainerName(s.Name, cont.Name))
+					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, r.Pos, s.Pos), "%s has a route and is on the host's network, which the proxy does not share", render.ContainerName(s.Name, cont.Name)).
+						Hintf("leave out hostNetwork, or the route")
 				}
 			}
 		}
@@ -324,7 +333,8 @@ var parameter = regexp.MustCompile(`^[a-z0-9_]+([./][A-Za-z0-9_*-]+)+$`)
 func (c *hostChecker) sysctl() {
 	for _, p := range c.host.Sysctl {
 		if !parameter.MatchString(p.Name) {
-			c.find(finding.BadText, at(p.Pos), "%q is no kernel parameter", p.Name)
+			c.find(finding.BadText, at(p.Pos), "%q is no kernel parameter", p.Name).
+				Hintf("it is written as sysctl prints it: net.ipv4.ip_forward")
 		}
 		c.line(p.V.V, "the kernel parameter "+p.Name, at(p.V.Pos, p.Pos))
 	}

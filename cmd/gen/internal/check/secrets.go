@@ -50,7 +50,8 @@ func (s *secretChecker) operators() {
 			s.find(finding.Operator, where, "%s's age key is none: %v", o.Name, err).Hintf("it is the public key that age-keygen prints")
 		}
 		if first, ok := byKey[o.V.Age.V]; ok {
-			s.find(finding.Operator, where, "%s and %s have the same age key", first.Name, o.Name).And(first.V.Age.Pos)
+			s.find(finding.Operator, where, "%s and %s have the same age key", first.Name, o.Name).And(first.V.Age.Pos).
+				Hintf("each person has an identity of their own: age-keygen")
 		}
 		byKey[o.V.Age.V] = o
 		if d := s.fleet.Domain.V; o.V.Age.V == demonstration && d != "example.org" && !strings.HasSuffix(d, ".example.org") {

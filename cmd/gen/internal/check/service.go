@@ -16,6 +16,10 @@ import (
 
 func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	s := e.V
+	if len(s.Containers)+len(s.Files)+len(s.Units)+len(s.Volumes)+len(s.Secrets)+len(s.Images) == 0 {
+		c.find(finding.Empty, at(e.Pos), "%s has nothing in it", e.Name).
+			Hintf("name its definition, as in %s: catalog.#HedgeDoc, or give it containers:", e.Name)
+	}
 	c.line(s.Title.V, e.Name+"'s title", at(s.Title.Pos, e.Pos))
 	c.secretFiles(e.Name, s.Secrets, e.Pos)
 	c.sections(s.Network.Unit, "network", e.Name+"'s network", e.Pos)
@@ -108,7 +112,8 @@ func (c *hostChecker) reference(image, what string, where []token.Pos) bool {
 	case g == nil && !strings.ContainsAny(image, " \t\n") && image != "":
 		c.find(finding.Image, where, "%s: the image %q has no registry", what, image).Hintf("write it whole, such as docker.io/library/%s", path.Base(image))
 	case g == nil:
-		c.find(finding.Image, where, "%s: %q is no image", what, image)
+		c.find(finding.Image, where, "%s: %q is no image", what, image).
+			Hintf("write it whole, such as docker.io/library/postgres:17")
 	case !strings.ContainsAny(g[1], ".:") && g[1] != "localhost":
 		c.find(finding.Image, where, "%s: the image %q has no registry", what, image).Hintf("write it whole, such as docker.io/%s", image)
 	case g[2] == "" && g[3] == "":
@@ -124,7 +129,8 @@ var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 func (k *containerChecker) environment() {
 	for _, e := range k.container.Env {
 		if !variable.MatchString(e.Name) {
-			k.find(finding.BadText, k.at(e.Pos), "%s: %q is no environment variable", k.what, e.Name)
+			k.find(finding.BadText, k.at(e.Pos), "%s: %q is no environment variable", k.what, e.Name).
+				Hintf("letters, digits and underscores, not beginning with a digit")
 		}
 		k.word(e.V.V, k.what+": the variable "+e.Name, k.at(e.V.Pos, e.Pos))
 		if strings.Contains(e.V.V, "\r\n") {
@@ -160,7 +166,8 @@ func (k *containerChecker) command() {
 func (k *containerChecker) dependencies() {
 	for _, n := range k.container.Needs {
 		if n.Name == k.name {
-			k.find(finding.NoSuchContainer, k.at(n.Pos), "%s needs itself", k.what)
+			k.find(finding.NoSuchContainer, k.at(n.Pos), "%s needs itself", k.what).
+				Hintf("leave the line out")
 			continue
 		}
 		k.sibling(k.service, n.Name, "container "+k.name, k.at(n.Pos))
@@ -178,7 +185,8 @@ func (k *containerChecker) mounts() {
 			return
 		}
 		if first, ok := taken[p]; ok {
-			k.find(finding.Mount, k.at(pos), "%s: two things are mounted at %s", k.what, p).And(first)
+			k.find(finding.Mount, k.at(pos), "%s: two things are mounted at %s", k.what, p).And(first).
+				Hintf("give one of them another path in the container")
 		}
 		taken[p] = pos
 	}
@@ -225,18 +233,21 @@ func (k *containerChecker) secretUses() {
 		target := "/run/secrets/" + e.Name
 		switch {
 		case u.Env.Set && u.Path.Set:
-			k.find(finding.SecretReference, k.at(u.Env.Pos, e.Pos), "%s: the secret %s is both a file and a variable", k.what, e.Name)
+			k.find(finding.SecretReference, k.at(u.Env.Pos, e.Pos), "%s: the secret %s is both a file and a variable", k.what, e.Name).
+				Hintf("keep path or env")
 		case u.Env.Set:
 			target = u.Env.V
 			if !variable.MatchString(target) {
-				k.find(finding.BadText, k.at(u.Env.Pos), "%s: %q is no environment variable", k.what, target)
+				k.find(finding.BadText, k.at(u.Env.Pos), "%s: %q is no environment variable", k.what, target).
+					Hintf("letters, digits and underscores, not beginning with a digit")
 			}
 		case u.Path.Set:
 			target = u.Path.V
 			k.path(target, k.what+": the secret's path", k.at(u.Path.Pos))
 		}
 		if first, ok := taken[target]; ok {
-			k.find(finding.SecretReference, k.at(e.Pos), "%s: two secrets are at %s", k.what, target).And(first)
+			k.find(finding.SecretReference, k.at(e.Pos), "%s: two secrets are at %s", k.what, target).And(first).
+				Hintf("give one of them another path or variable")
 		}
 		taken[target] = e.Pos
 	}
@@ -254,9 +265,11 @@ func (k *containerChecker) health() {
 	where := k.at(h.Pos)
 	switch {
 	case k.container.Oneshot.V:
-		k.find(finding.Health, where, "%s runs to its end, and is ready then: it has no health command", k.what)
+		k.find(finding.Health, where, "%s runs to its end, and is ready then: it has no health command", k.what).
+			Hintf("leave health out")
 	case len(h.Command) > 0 && h.None.Set:
-		k.find(finding.Health, where, "%s has a health command and a reason why there is none", k.what)
+		k.find(finding.Health, where, "%s has a health command and a reason why there is none", k.what).
+			Hintf("keep command or none")
 	case len(h.Command) == 0 && strings.TrimSpace(h.None.V) == "":
 		k.find(finding.Health, where, "%s does not say how to tell that it is ready", k.what).
 			Hintf("give health: command: […], or the reason why there is none: health: none: \"…\"")
@@ -267,7 +280,8 @@ func (k *containerChecker) health() {
 		k.find(finding.Health, where, "%s: %s in a health command means something to podman", k.what, h.Command[0].V).Hintf("begin with the program")
 	}
 	if h.Timeout.V == 0 || h.Interval.V == 0 {
-		k.find(finding.Health, where, "%s: a health check without time between or for its answers", k.what)
+		k.find(finding.Health, where, "%s: a health check without time between or for its answers", k.what).
+			Hintf("leave out interval and timeout to have the defaults")
 	}
 }
 
@@ -288,14 +302,16 @@ func (k *containerChecker) files() {
 		}
 	}
 	if r := c.Reload; r != nil && r.Signal.Set == (len(r.Command) > 0) {
-		k.find(finding.Reload, k.at(r.Signal.Pos), "%s: a reload is either a signal or a command", k.what)
+		k.find(finding.Reload, k.at(r.Signal.Pos), "%s: a reload is either a signal or a command", k.what).
+			Hintf("keep signal or command, whichever its program understands")
 	}
 }
 
 func (k *containerChecker) network() {
 	c := k.container
 	if c.HostNetwork.V && len(c.Ports) > 0 {
-		k.find(finding.Proxy, k.at(c.HostNetwork.Pos, c.Ports[0].Pos), "%s publishes ports and is on the host's network, where it binds its own", k.what)
+		k.find(finding.Proxy, k.at(c.HostNetwork.Pos, c.Ports[0].Pos), "%s publishes ports and is on the host's network, where it binds its own", k.what).
+			Hintf("leave out ports, or hostNetwork")
 	}
 }
 
@@ -307,7 +323,8 @@ func (k *containerChecker) routes() {
 		}
 		for _, h := range r.V.Headers {
 			if k.line(h.V.V, k.what+": the header "+h.Name, k.at(h.V.Pos, r.Pos)) && strings.Contains(h.V.V, "{{") {
-				k.find(finding.BadText, k.at(h.V.Pos, r.Pos), "%s: the header %s holds {{, which begins a template to Traefik", k.what, h.Name)
+				k.find(finding.BadText, k.at(h.V.Pos, r.Pos), "%s: the header %s holds {{, which begins a template to Traefik", k.what, h.Name).
+					Hintf("Traefik would read it as its own; leave the braces out")
 			}
 		}
 		for _, to := range r.V.Redirects {

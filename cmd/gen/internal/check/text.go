@@ -15,11 +15,14 @@ import (
 func (c *hostChecker) line(s, what string, at []token.Pos) bool {
 	switch {
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-		c.find(finding.BadText, at, "%s holds a newline or another control character", what)
+		c.find(finding.BadText, at, "%s holds a newline or another control character", what).
+			Hintf("write it in one line")
 	case strings.HasSuffix(s, `\`):
-		c.find(finding.BadText, at, "%s ends in a backslash, which would join it with the next line", what)
+		c.find(finding.BadText, at, "%s ends in a backslash, which would join it with the next line", what).
+			Hintf("leave the last backslash out")
 	case s != strings.TrimSpace(s):
-		c.find(finding.BadText, at, "%s begins or ends with a blank, which systemd would drop", what)
+		c.find(finding.BadText, at, "%s begins or ends with a blank, which systemd would drop", what).
+			Hintf("leave the blank out")
 	default:
 		return true
 	}
@@ -30,7 +33,8 @@ func (c *hostChecker) line(s, what string, at []token.Pos) bool {
 // podman hands to systemd as a byte that is no text.
 func (c *hostChecker) word(s, what string, at []token.Pos) {
 	if strings.ContainsAny(s, "\x00\u0080") {
-		c.find(finding.BadText, at, "%s holds a control character that no program can be given", what)
+		c.find(finding.BadText, at, "%s holds a control character that no program can be given", what).
+			Hintf("leave it out; a file can hold any byte")
 	}
 }
 

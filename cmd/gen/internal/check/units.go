@@ -42,7 +42,8 @@ func (c *hostChecker) unit(u fleet.Entry[*fleet.Unit], near token.Pos) {
 	}
 	c.sections(u.V.Sections, kind, path.Base(u.Name), near)
 	if len(u.V.Sections) == 0 {
-		c.find(finding.UnitKey, where, "%s has no sections", u.Name)
+		c.find(finding.UnitKey, where, "%s has no sections", u.Name).
+			Hintf("sections: Unit: Description: \"…\"")
 	}
 }
 
@@ -68,7 +69,8 @@ func (c *hostChecker) sections(sections fleet.Sections, kind, what string, near 
 			continue
 		}
 		if strings.ContainsFunc(s.Name, func(r rune) bool { return r <= ' ' || r == ']' || r == '[' || r == 0x7f }) {
-			c.find(finding.BadText, at(s.Pos, near), "%s: %q is no section", what, s.Name)
+			c.find(finding.BadText, at(s.Pos, near), "%s: %q is no section", what, s.Name).
+				Hintf("letters and digits, as in Unit, Container or Service")
 			continue
 		}
 		for _, k := range s.V {
@@ -83,7 +85,8 @@ func (c *hostChecker) key(kind, section string, k fleet.Entry[[]fleet.Val[string
 	has := podman.Systems[c.host.OS.V].Podman
 	switch {
 	case !keyName.MatchString(k.Name):
-		c.find(finding.BadText, where, "%s: %q is no key", what, k.Name)
+		c.find(finding.BadText, where, "%s: %q is no key", what, k.Name).
+			Hintf("letters and digits, as in ExecStart")
 		return
 	case known && !found && !strings.HasPrefix(k.Name, "X-"):
 		f := c.find(finding.UnitKey, where, "%s: [%s] has no key %s", what, section, k.Name)
@@ -98,7 +101,19 @@ func (c *hostChecker) key(kind, section string, k fleet.Entry[[]fleet.Val[string
 			continue
 		}
 		if want := podman.Refuse(kind, section, k.Name, v.V); want != "" {
-			c.find(finding.UnitValue, at(v.Pos, k.Pos, near), "%s: %s=%s is not %s", what, k.Name, v.V, want)
+			c.find(finding.UnitValue, at(v.Pos, k.Pos, near), "%s: %s=%s is not %s", what, k.Name, v.V, want).
+				Hintf("see %s= in %s", k.Name, manual(section))
 		}
 	}
+}
+
+// manual is the page that explains the keys of a section.
+func manual(section string) string {
+	switch section {
+	case "Unit", "Install":
+		return "systemd.unit(5)"
+	case "Container", "Pod", "Network", "Volume", "Image", "Kube", "Build", "Quadlet":
+		return "podman-systemd.unit(5)"
+	}
+	return "systemd." + strings.ToLower(section) + "(5)"
 }

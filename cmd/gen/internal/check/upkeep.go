@@ -27,7 +27,8 @@ func (k *containerChecker) upkeep() {
 		}
 		re, err := regexp.Compile("^(" + t.Follow.V + ")$")
 		if err != nil {
-			k.find(finding.Update, k.at(t.Follow.Pos), "%s: %q is no regular expression over tags", k.what, t.Follow.V)
+			k.find(finding.Update, k.at(t.Follow.Pos), "%s: %q is no regular expression over tags", k.what, t.Follow.V).
+				Hintf("such as [0-9]+(\\.[0-9]+)?; see https://pkg.go.dev/regexp/syntax")
 			return
 		}
 		if t.Follow.Set {

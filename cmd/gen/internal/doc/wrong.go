@@ -19,7 +19,7 @@ type Wrong struct {
 // WrongTOML is all that keeps a document from being TOML.
 func (n *Node) WrongTOML() []Wrong {
 	if n.Kind != Struct {
-		return []Wrong{{"a TOML document is a struct", n.Pos}}
+		return []Wrong{{"a TOML document is a block of fields", n.Pos}}
 	}
 	return n.wrongTOML()
 }
@@ -48,7 +48,7 @@ func (n *Node) wrongTOML() (wrong []Wrong) {
 // by every reader.
 func (n *Node) WrongINI() []Wrong {
 	if n.Kind != Struct {
-		return []Wrong{{"an INI file is a struct of settings, or of sections of settings", n.Pos}}
+		return []Wrong{{"an INI file is a block of settings, or of sections of them", n.Pos}}
 	}
 	return n.wrongSettings(true)
 }
@@ -81,7 +81,7 @@ func (n *Node) wrongValue() []Wrong {
 	s := n.Scalar
 	switch {
 	case n.Kind == List || n.Kind == Struct:
-		return []Wrong{{"a setting of an INI file is no list of lists or structs", n.Pos}}
+		return []Wrong{{"a setting of an INI file is no list of lists or blocks", n.Pos}}
 	case n.Kind != String:
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return []Wrong{{"a value of an INI file has one line", n.Pos}}

@@ -15,6 +15,7 @@ const (
 	HostNames    Code = "GEN106"
 	NoHosts      Code = "GEN107"
 	Package      Code = "GEN108"
+	StaleCopy    Code = "GEN109"
 	UnknownField Code = "GEN110"
 	Required     Code = "GEN111"
 	Value        Code = "GEN112"
@@ -45,6 +46,7 @@ const (
 	UnitKey         Code = "GEN311"
 	KeyTooNew       Code = "GEN312"
 	UnitValue       Code = "GEN313"
+	Empty           Code = "GEN314"
 
 	BadText  Code = "GEN401"
 	BadPath  Code = "GEN402"
@@ -87,6 +89,7 @@ var Meanings = []struct {
 	{HostNames, "A host's name is computed. Hosts are declared by literal names, so that each can be evaluated by itself."},
 	{NoHosts, "There is no fleet in the directory, or it has no hosts."},
 	{Package, "The files in hosts/ do not all begin with the same package clause."},
+	{StaleCopy, "The copy of the schema and the catalogue in cue.mod/pkg is not what gen brings: editors and cue would check against another."},
 	{UnknownField, "A field is in no definition: a misspelling, or something gen does not know."},
 	{Required, "A value that has no default is missing."},
 	{Value, "A value has the wrong type, is out of its range, or is not among those allowed."},
@@ -115,6 +118,7 @@ var Meanings = []struct {
 	{UnitKey, "A section or key that systemd or podman does not know. Podman drops the whole unit, systemd ignores the key."},
 	{KeyTooNew, "A key is newer than the podman of the host's operating system, which would drop the whole unit."},
 	{UnitValue, "A key has a value that makes no sense. Podman's generator passes it on, and the unit fails at its start."},
+	{Empty, "A service has nothing in it: its definition was forgotten."},
 	{BadText, "A text would break out of its line, or cannot be given to a program."},
 	{BadPath, "A path is not clean and absolute, holds characters with a meaning, or is outside what gen may write."},
 	{Contents, "A file has no contents, more than one kind of them, or some that its format cannot hold."},
@@ -139,3 +143,7 @@ var Meanings = []struct {
 	{UnitCycle, "Units wait for each other. systemd would drop one of the orderings, and nobody chooses which."},
 	{Golden, "A file in the directory of gen check -golden is not what gen writes, is missing, or is left over."},
 }
+
+// AlsoCUE are the codes of what plain cue vet -c refuses as well. gen alone
+// raises all others.
+var AlsoCUE = []Code{Syntax, Import, Package, UnknownField, Required, Value, Fixed, Reference}

@@ -87,12 +87,8 @@ func Print(w io.Writer, fs []*Finding) { Style{}.Print(w, fs) }
 func (s Style) Print(w io.Writer, fs []*Finding) {
 	for _, f := range fs {
 		fmt.Fprintf(w, "%s%s:%s %s%s:%s %s\n", s.Place, Place(f.Pos), s.End, s.Code, f.Code, s.End, oneLine(f.What))
-		var said []string
-		for _, p := range f.Also {
-			if at := Place(p); p.IsValid() && at != Place(f.Pos) && !slices.Contains(said, at) {
-				fmt.Fprintf(w, "    also at %s%s%s\n", s.Place, at, s.End)
-				said = append(said, at)
-			}
+		for _, p := range f.further() {
+			fmt.Fprintf(w, "    also at %s%s%s\n", s.Place, Place(p), s.End)
 		}
 		if f.Hint != "" {
 			fmt.Fprintf(w, "    %shint:%s %s\n", s.Hint, s.End, strings.ReplaceAll(f.Hint, "\n", "\n          "))

@@ -1,12 +1,23 @@
 package finding
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// DidYouMean suggests the nearest of the names, or falls back to other help.
+// DidYouMean suggests the nearest of the names, or falls back to other help. A
+// short name may have one letter wrong, a longer one two.
 func DidYouMean(name string, names []string, otherwise string) string {
 	best, least := "", 3
+	if len(name) < 5 {
+		least = 2
+	}
 	for _, n := range names {
-		if d := distance(name, n); d < least {
+		d := distance(name, n)
+		if strings.EqualFold(strings.TrimLeft(name, "#_"), strings.TrimLeft(n, "#_")) {
+			d = min(d, 1)
+		}
+		if d < least {
 			best, least = n, d
 		}
 	}

@@ -15,18 +15,19 @@ import (
 
 	"gen.example/cmd/gen/internal/doc"
 	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/parallel"
 )
 
 // decode fills dst, a pointer to a struct of the model, from v, which has
 // passed the schema: whatever does not fit is a bug of ours. Known fields are
 // looked up and only maps are iterated, because iterating sorts.
 func (e *evaluation) decode(v cue.Value, dst any, path []string) {
-	e.fill(v, reflect.ValueOf(dst).Elem(), path)
+	e.fill(v, reflect.ValueOf(dst).Elem(), strings.Join(path, sep))
 }
 
 var posType = reflect.TypeFor[token.Pos]()
 
-func (e *evaluation) fill(v cue.Value, dst reflect.Value, path []string) {
+func (e *evaluation) fill(v cue.Value, dst reflect.Value, path string) {
 	switch d := dst.Addr().Interface().(type) {
 	case *fleet.Val[string]:
 		*d = fleet.Val[string]{V: text(v), Pos: v.Pos(), Set: true}
@@ -45,7 +46,7 @@ func (e *evaluation) fill(v cue.Value, dst reflect.Value, path []string) {
 	}
 }
 
-func (e *evaluation) fillComposite(v cue.Value, dst reflect.Value, path []string) {
+func (e *evaluation) fillComposite(v cue.Value, dst reflect.Value, path string) {
 	switch {
 	case dst.Kind() == reflect.Pointer:
 		dst.Set(reflect.New(dst.Type().Elem()))
@@ -61,7 +62,7 @@ func (e *evaluation) fillComposite(v cue.Value, dst reflect.Value, path []string
 	}
 }
 
-func (e *evaluation) fillStruct(v cue.Value, dst reflect.Value, path []string) {
+func (e *evaluation) fillStruct(v cue.Value, dst reflect.Value, path string) {
 	for _, f := range fieldsOf(dst.Type()) {
 		if f.pos {
 			dst.Field(f.index).Set(reflect.ValueOf(e.place(v, path)))
@@ -69,53 +70,77 @@ func (e *evaluation) fillStruct(v cue.Value, dst reflect.Value, path []string) {
 			continue
 		}
 		if sub := v.LookupPath(f.path); sub.Exists() {
-			e.fill(sub, dst.Field(f.index), append(path[:len(path):len(path)], f.name))
+			e.fill(sub, dst.Field(f.index), path+sep+f.name)
 		}
 	}
 }
 
-// fillMap makes entries sorted by name.
-func (e *evaluation) fillMap(v cue.Value, dst reflect.Value, path []string) {
-	iter, err := v.Fields()
-	must(err)
-	var entries []reflect.Value
-	for iter.Next() {
-		name := iter.Selector().Unquoted()
-		at := append(path[:len(path):len(path)], name)
-		x := reflect.New(dst.Type().Elem()).Elem()
-		x.Field(0).SetString(name)
-		x.Field(1).Set(reflect.ValueOf(e.place(iter.Value(), at)))
-		e.fill(iter.Value(), x.Field(2), at)
-		nearer(x.Field(1), x.Field(2))
-		entries = append(entries, x)
+// fillMap makes entries sorted by name, side by side where each is much.
+func (e *evaluation) fillMap(v cue.Value, dst reflect.Value, path string) {
+	fields := fieldsByName(v)
+	if len(fields) == 0 {
+		return
 	}
-	slices.SortFunc(entries, func(a, b reflect.Value) int {
-		return cmp.Compare(a.Field(0).String(), b.Field(0).String())
-	})
-	dst.Set(reflect.Append(dst, entries...))
+	dst.Set(reflect.MakeSlice(dst.Type(), len(fields), len(fields)))
+	fill := func(i int) {
+		at := path + sep + fields[i].name
+		x := dst.Index(i)
+		x.Field(0).SetString(fields[i].name)
+		x.Field(1).Set(reflect.ValueOf(e.place(fields[i].value, at)))
+		e.fill(fields[i].value, x.Field(2), at)
+		nearer(x.Field(1), x.Field(2))
+	}
+	if dst.Type() == reflect.TypeFor[fleet.Map[*fleet.Service]]() {
+		parallel.Each(len(fields), fill)
+		return
+	}
+	for i := range fields {
+		fill(i)
+	}
 }
 
-func (e *evaluation) fillList(v cue.Value, dst reflect.Value, path []string) {
+type named struct {
+	name  string
+	value cue.Value
+}
+
+func fieldsByName(v cue.Value) (fields []named) {
+	iter, err := v.Fields()
+	must(err)
+	for iter.Next() {
+		fields = append(fields, named{iter.Selector().Unquoted(), iter.Value()})
+	}
+	slices.SortFunc(fields, func(a, b named) int { return cmp.Compare(a.name, b.name) })
+	return fields
+}
+
+func (e *evaluation) fillList(v cue.Value, dst reflect.Value, path string) {
 	v, _ = v.Default()
 	if v.IncompleteKind() != cue.ListKind { // one value stands for a list of one
 		dst.Set(reflect.MakeSlice(dst.Type(), 1, 1))
 		e.fill(v, dst.Index(0), path)
 		return
 	}
-	iter, err := v.List()
-	must(err)
-	dst.Set(reflect.MakeSlice(dst.Type(), 0, 4))
-	for iter.Next() {
-		x := reflect.New(dst.Type().Elem()).Elem()
-		e.fill(iter.Value(), x, path)
-		dst.Set(reflect.Append(dst, x))
+	items := list(v)
+	dst.Set(reflect.MakeSlice(dst.Type(), len(items), len(items)))
+	for i, item := range items {
+		e.fill(item, dst.Index(i), path)
 	}
 }
 
+func list(v cue.Value) (items []cue.Value) {
+	iter, err := v.List()
+	must(err)
+	for iter.Next() {
+		items = append(items, iter.Value())
+	}
+	return items
+}
+
 // place is where the user wrote a struct, else where CUE says it comes from.
-func (e *evaluation) place(v cue.Value, path []string) token.Pos {
-	if e.places.exact(path...) {
-		return e.places.at(path...)
+func (e *evaluation) place(v cue.Value, path string) token.Pos {
+	if pos, ok := e.places[path]; ok {
+		return pos
 	}
 	return v.Pos()
 }
@@ -132,13 +157,13 @@ func nearer(pos, v reflect.Value) {
 	if v.Kind() != reflect.Struct {
 		return
 	}
-	for i := range v.NumField() {
-		f := v.Field(i)
-		if f.Kind() != reflect.Struct || f.NumField() < 2 || f.Type().Field(1).Name != "Pos" {
+	for _, f := range fieldsOf(v.Type()) {
+		if !f.placed {
 			continue
 		}
-		if p := f.Field(1).Interface().(token.Pos); p.IsValid() && !InSchema(p) {
-			pos.Set(f.Field(1))
+		at := v.Field(f.index).Field(1)
+		if p := at.Interface().(token.Pos); p.IsValid() && !InSchema(p) {
+			pos.Set(at)
 			return
 		}
 	}
@@ -193,10 +218,8 @@ func document(v cue.Value) *doc.Node {
 		n.Kind, n.Scalar = doc.String, base64.StdEncoding.EncodeToString(b)
 	case cue.ListKind:
 		n.Kind = doc.List
-		iter, err := v.List()
-		must(err)
-		for iter.Next() {
-			n.Items = append(n.Items, document(iter.Value()))
+		for _, item := range list(v) {
+			n.Items = append(n.Items, document(item))
 		}
 	case cue.StructKind:
 		n.Kind = doc.Struct
@@ -224,6 +247,8 @@ type field struct {
 	name  string
 	path  cue.Path
 	pos   bool // holds the struct's own place
+
+	placed bool // holds a struct whose second field is a place
 }
 
 var fieldCache sync.Map // reflect.Type → []field
@@ -240,7 +265,8 @@ func fieldsOf(t reflect.Type) []field {
 			fs = append(fs, field{index: i, pos: true})
 		case f.Tag.Get("cue") != "-":
 			name := CUEName(f.Name)
-			fs = append(fs, field{index: i, name: name, path: cue.MakePath(cue.Str(name))})
+			placed := f.Type.Kind() == reflect.Struct && f.Type.NumField() > 1 && f.Type.Field(1).Name == "Pos"
+			fs = append(fs, field{index: i, name: name, path: cue.MakePath(cue.Str(name)), placed: placed})
 		}
 	}
 	fieldCache.Store(t, fs)

@@ -1,13 +1,14 @@
 package load
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
@@ -15,140 +16,383 @@ import (
 	"gen.example/cmd/gen/internal/finding"
 )
 
-// explain is what CUE has against a package, folded: one mistake of the user's
-// is one finding, however many values it spoils. Nothing is lost: an error that
-// cannot be told better is told as CUE does.
-func (e *evaluation) explain(pkg cue.Value, err error) []*finding.Finding {
-	if fs := e.diagnose(pkg); len(fs) > 0 {
-		return fs
-	}
-	return plain(err)
+// A diagnosis finds the mistakes behind the errors of one evaluation. One
+// mistake of the user's is one finding, however many values it spoils; and since
+// CUE stops in a struct at its first error, the mistakes found are taken out of
+// the user's files and the rest is looked at again, until nothing new turns up.
+// What the rest makes of a mistake's place is what was wanted there.
+type diagnosis struct {
+	*evaluation
+	*written
+	changes map[string]change // of what was found so far
+	opened  [][]string        // paths whose values were replaced
+	told    map[string]bool   // what was found, by what it is about
 }
 
-// diagnose finds the mistakes behind the errors. CUE stops in a struct at
-// its first error, so the mistakes found are cut out of the user's files and the
-// rest is looked at again, until nothing new turns up.
-func (e *evaluation) diagnose(pkg cue.Value) (fs []*finding.Finding) {
-	without := map[string]bool{}
+func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
+	var all []*mistake
+	d := &diagnosis{evaluation: e, written: e.written(), changes: map[string]change{}, told: map[string]bool{}}
 	for round := 0; ; round++ {
-		var ms []*mistake
-		for _, err := range errors.Errors(pkg.Validate(cue.All(), cue.Concrete(true))) {
-			if m := e.mistake(pkg, err); round == 0 || m.exact && !m.vague && !without[strings.Join(m.path, sep)] {
-				ms = append(ms, m)
+		ms := d.mistakes(err)
+		if round == 0 {
+			ms = append(d.twoDefinitions(), ms...)
+		}
+		if round > 0 {
+			ms = slices.DeleteFunc(ms, d.stale)
+		}
+		ms = slices.DeleteFunc(fold(ms), func(m *mistake) bool {
+			return slices.ContainsFunc(all, func(by *mistake) bool { return explains(by, m, true) })
+		})
+		all = append(all, ms...)
+		before := len(d.changes)
+		for _, m := range ms {
+			d.takeOut(m)
+		}
+		rest := d.rest()
+		for _, m := range ms {
+			if f := d.word(m, pkg, rest); f != nil {
+				fs = append(fs, f)
 			}
 		}
-		before := len(without)
-		for _, m := range fold(ms) {
-			fs = append(fs, m.Finding)
-			if m.exact {
-				without[strings.Join(m.path, sep)] = true
-			}
+		if len(d.changes) == before || !rest.Exists() {
+			break
 		}
-		if len(without) == before {
-			return fs
-		}
-		inst, wrong := e.instance(e.host, without)
-		if wrong != nil {
-			return fs
-		}
-		pkg = cuecontext.New().BuildInstance(inst)
+		pkg, err = rest, rest.Validate(cue.All(), cue.Concrete(true))
 	}
+	if len(fs) == 0 && len(e.findings) == 0 {
+		return plain(err)
+	}
+	return fs
 }
 
-// selectors leads to a path of a package, also to names of the user's own.
-func selectors(pkg cue.Value, path []string) cue.Path {
-	var sels []cue.Selector
-	for _, p := range path {
-		if strings.HasPrefix(p, "_") {
-			sels = append(sels, cue.Hid(p, pkg.BuildInstance().ID()))
+// twoDefinitions finds services that two places make from different definitions:
+// to CUE, everything in them conflicts.
+func (d *diagnosis) twoDefinitions() (ms []*mistake) {
+	for _, key := range slices.Sorted(maps.Keys(d.fields)) {
+		path, of := strings.Split(key, sep), map[string]bool{}
+		if len(path) != 4 || path[0] != "hosts" || path[1] != d.host || path[2] != "services" {
 			continue
 		}
-		sels = append(sels, cue.Str(p))
+		for _, x := range d.fields[key] {
+			if def := definition(x.field.Value); def != "" {
+				of[def] = true
+			}
+		}
+		if len(of) > 1 {
+			ms = append(ms, &mistake{kind: value, path: path, format: "conflicting values", fields: d.fields[key]})
+		}
 	}
-	return cue.MakePath(sels...)
+	return ms
 }
 
-// A mistake is one error of CUE's and what it is about.
+// definition is the definition that a service is made from, as it is written.
+func definition(x ast.Expr) string {
+	switch x := unalias(x).(type) {
+	case *ast.BinaryExpr:
+		return or(definition(x.X), definition(x.Y))
+	case *ast.SelectorExpr:
+		return printed(x)
+	}
+	return ""
+}
+
+// stale reports whether a later round only says again that something is wrong,
+// or because of what was taken out.
+func (d *diagnosis) stale(m *mistake) bool {
+	changed := slices.ContainsFunc(m.fields, func(x *entry) bool { return d.changes[m.key(x)] != 0 })
+	if changed || d.told[m.about()] {
+		return true
+	}
+	if m.kind != required && m.kind != vague && len(m.fields) > 0 {
+		return false
+	}
+	return slices.ContainsFunc(d.opened, func(path []string) bool {
+		if m.kind == required {
+			return len(path) <= len(m.path) && slices.Equal(path, m.path[:len(path)])
+		}
+		return path[0] != "hosts" || len(path) < 4 || sameService(path, m.path)
+	})
+}
+
+// rest is the package without the mistakes found so far, or no value.
+func (d *diagnosis) rest() cue.Value {
+	r := &repository{root: d.repository.root, module: d.module, pkg: d.pkg, files: d.repository.files, changes: d.changes}
+	r.context = build.NewContext(build.Loader(r.load))
+	r.readImports()
+	inst, _ := r.instance(d.host)
+	if inst == nil {
+		return cue.Value{}
+	}
+	return cuecontext.New().BuildInstance(inst)
+}
+
+// kind is what an error of CUE's is about.
+type kind int
+
+const (
+	other     kind = iota // told as CUE does
+	vague                 // a value is missing, and nothing says which one the user should give
+	required              // a field that must be there is not
+	unknown               // a field is in no definition
+	reference             // a name leads to nothing
+	value                 // a value does not fit
+)
+
+// A mistake is one error of CUE's, or several about one thing.
 type mistake struct {
-	*finding.Finding
-	path  []string
-	exact bool        // the user wrote a value at that very path
-	used  []token.Pos // places of the user's that the value was made from
-	vague bool        // says only that a value is missing somewhere
-	tells int         // of several about one value, the one that tells most is kept
-	both  [2]string   // two values that conflict
+	kind   kind
+	path   []string
+	format string
+	args   []any
+	at     token.Pos   // of a name that leads to nothing
+	places []token.Pos // all that CUE names
+	fields []*entry    // the user's, which it is about
+	index  string      // of the element that does not fit, if the field is set to a list
 }
 
-// fold keeps the errors nobody else explains: of several about one value the
-// most telling; an error about a derived value goes with the one about the
-// value it was derived from, and one about a value that cannot be told goes
-// with any other in the same service.
+// mistakes reads errors of CUE's. The formats are those of cuelang.org/go
+// v0.17.1, internal/core/adt and compile.
+func (d *diagnosis) mistakes(err error) (ms []*mistake) {
+	for _, e := range errors.Errors(err) {
+		m := &mistake{path: unquoted(e.Path())}
+		for inner := error(e); inner != nil; inner = errors.Unwrap(inner) {
+			if ce, ok := inner.(errors.Error); ok { // the innermost is the cause
+				m.format, m.args = ce.Msg()
+				m.at = ce.Position()
+				m.places = append(m.places, errors.Positions(ce)...)
+			}
+		}
+		m.kind = kindOf(m.format)
+		if m.isHeader() { // what it announces stands elsewhere, or nowhere
+			m.kind = value
+			if len(m.places) == 0 && d.fields[strings.Join(m.path, sep)] == nil {
+				m.kind = vague
+			}
+		}
+		if len(m.path) > 0 && !slices.Contains([]string{"fleet", "hosts"}, m.path[0]) && !strings.HasPrefix(m.path[0], "_") && !strings.HasPrefix(m.path[0], "#") {
+			continue // below a name that survey refuses
+		}
+		d.locate(m)
+		ms = append(ms, m)
+	}
+	told := map[string]bool{} // paths about which an error says more than that there are some
+	for _, m := range ms {
+		told[strings.Join(m.path, sep)] = told[strings.Join(m.path, sep)] || !m.isHeader()
+	}
+	return slices.DeleteFunc(ms, func(m *mistake) bool { return m.isHeader() && told[strings.Join(m.path, sep)] })
+}
+
+func kindOf(format string) kind {
+	for _, k := range []struct {
+		begins string
+		kind   kind
+	}{
+		{"field not allowed", unknown},
+		{"field is required but not present", required},
+		{"required field missing", vague},
+		{"undefined field", reference},
+		{"cannot reference optional field", reference},
+		{"reference %q not found", reference},
+		{"conflicting values", value},
+		{"invalid value %", value},
+		{"incompatible ", value},
+		{"empty disjunction", value},
+		{"incomplete", vague},
+		{"non-concrete", vague},
+		{"unresolved disjunction", vague},
+	} {
+		if strings.HasPrefix(format, k.begins) {
+			return k.kind
+		}
+	}
+	return other
+}
+
+// locate finds the user's fields that a mistake is about: those at its path, and
+// those of the same name that CUE says the value comes from.
+func (d *diagnosis) locate(m *mistake) {
+	if m.kind == value || m.kind == unknown {
+		m.leaveList()
+	}
+	if len(m.path) > 0 && (m.kind == value || m.kind == unknown || m.kind == vague) {
+		m.fields = slices.Clone(d.fields[strings.Join(m.path, sep)])
+		for _, p := range m.places {
+			if x := d.named(p, m.path[len(m.path)-1]); x != nil && d.users(x.file) {
+				m.fields = append(m.fields, x)
+			}
+		}
+	}
+	if m.kind == reference || m.kind == other {
+		for _, p := range m.places {
+			if d.users(p.Filename()) {
+				m.fields = append(m.fields, d.innermost(p)...)
+				break
+			}
+		}
+	}
+	for m.kind == unknown && len(m.fields) == 0 && len(m.path) > 1 { // what does not fit is around it
+		m.path = m.path[:len(m.path)-1]
+		m.fields = slices.Clone(d.fields[strings.Join(m.path, sep)])
+	}
+	m.fields = nearest(m.fields)
+}
+
+// leaveList moves a mistake about an element of a list to the field that is set to the list.
+func (m *mistake) leaveList() {
+	n := len(m.path) - 1
+	if n < 1 || !isIndex(m.path[n]) {
+		return
+	}
+	if strings.HasPrefix(m.format, "invalid value") || strings.Contains(m.format, "mismatched") {
+		m.index = m.path[n]
+	}
+	m.path = m.path[:n]
+}
+
+func isIndex(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// innermost is the field next around a place.
+func (d *diagnosis) innermost(p token.Pos) []*entry {
+	var path []string
+	var best []*entry
+	for _, n := range d.around(p) {
+		if f, ok := n.(*ast.Field); ok {
+			path = append(path, label(f))
+			best = []*entry{{p.Filename(), slices.Clone(path), f}}
+		}
+	}
+	return best
+}
+
+// nearest are the fields in the order of their places, each once. What a
+// repository's own services say is left out where a host says something else.
+func nearest(fields []*entry) []*entry {
+	slices.SortFunc(fields, func(a, b *entry) int {
+		p, q := a.field.Pos().Position(), b.field.Pos().Position()
+		return cmp.Or(cmp.Compare(p.Filename, q.Filename), cmp.Compare(p.Offset, q.Offset))
+	})
+	fields = slices.CompactFunc(fields, func(a, b *entry) bool { return a.at() == b.at() })
+	if slices.ContainsFunc(fields, func(x *entry) bool { return inHosts(x.file) }) {
+		fields = slices.DeleteFunc(fields, func(x *entry) bool { return !inHosts(x.file) })
+	}
+	return fields
+}
+
+// takeOut notes what has to change for the mistake to be gone.
+func (d *diagnosis) takeOut(m *mistake) {
+	d.told[m.about()] = true
+	for _, x := range m.fields {
+		switch {
+		case m.kind == unknown:
+			d.changes[m.key(x)] = removed
+		case strings.HasPrefix(m.format, "unreferenced alias"):
+			d.changes[m.key(x)] = unnamed
+		default:
+			d.changes[m.key(x)] = opened
+			d.opened = append(d.opened, m.path, x.path)
+		}
+	}
+}
+
+// key is the place of what has to change in a field: the field itself, or an element of its list.
+func (m *mistake) key(x *entry) string {
+	if el := x.element(m.index); el != nil {
+		return finding.Place(el.Pos())
+	}
+	return x.at()
+}
+
+// users reports whether a file is of the user's repository and not of the binary.
+func (d *diagnosis) users(file string) bool {
+	return file != "" && !strings.HasPrefix(file, Module+"/") && !InSchemaFile(file)
+}
+
+// inHosts reports whether a file is in hosts/, where every value of a fleet begins.
+func inHosts(file string) bool { return strings.HasPrefix(file, "hosts/") }
+
+// InSchema reports whether a place is in the schema.
+func InSchema(p token.Pos) bool { return InSchemaFile(p.Filename()) }
+
+// InSchemaFile reports whether a file is the schema's.
+func InSchemaFile(name string) bool {
+	return strings.HasPrefix(name, Module+"/schema/") || strings.HasPrefix(name, "schema/")
+}
+
+// fold keeps the errors nobody else explains.
 func fold(ms []*mistake) (kept []*mistake) {
-	best := map[string]*mistake{}
-	conflicts := map[string][]*mistake{}
-	for _, m := range ms {
-		key := strings.Join(m.path, sep)
-		if m.both[0] != "" {
-			conflicts[key] = append(conflicts[key], m)
+	ms = join(ms)
+	for i, m := range ms {
+		explained := false
+		for j, by := range ms {
+			explained = explained || i != j && explains(by, m, j < i)
 		}
-		if b, ok := best[key]; !ok || m.tells > b.tells {
-			best[key] = m
-		}
-	}
-	for key, c := range conflicts {
-		if best[key].both[0] != "" {
-			best[key].choice(c)
-		}
-	}
-	ms = slices.DeleteFunc(ms, func(m *mistake) bool { return best[strings.Join(m.path, sep)] != m })
-	said := map[string]bool{}
-	for _, m := range ms {
-		at := finding.Place(m.Pos) + m.What
-		if !explained(m, ms) && !said[at] {
+		if !explained {
 			kept = append(kept, m)
 		}
-		said[at] = true
 	}
 	return kept
 }
 
-// choice words several conflicts about one value: it is none of those allowed,
-// of which CUE tries each in turn.
-func (m *mistake) choice(conflicts []*mistake) {
-	var given string
-	var allowed []string
-	for side := range 2 {
-		seen := map[string]bool{}
-		for _, c := range conflicts {
-			seen[c.both[side]] = true
-		}
-		if len(seen) == 1 {
-			given = conflicts[0].both[side]
-		} else {
-			allowed = slices.Sorted(maps.Keys(seen))
-		}
-	}
-	if given == "" || len(allowed) < 2 {
-		return
-	}
-	m.Code, m.Hint = finding.Value, ""
-	m.What = fmt.Sprintf("%s is %s, which is none of %s", m.path[len(m.path)-1], given, strings.Join(allowed, ", "))
-}
-
-func explained(m *mistake, by []*mistake) bool {
-	for i, k := range by {
-		if k == m || k.vague && !m.vague {
+// join makes one mistake of several about one thing.
+func join(ms []*mistake) (kept []*mistake) {
+	first := map[string]*mistake{}
+	for _, m := range ms {
+		if b := first[m.about()]; b != nil {
+			if slices.Equal(b.path, m.path) {
+				b.places = append(b.places, m.places...)
+			}
 			continue
 		}
-		first := i < slices.Index(by, m) // of several that are vague, one speaks for the service
-		if m.vague && (!k.vague || first) && sameService(m.path, k.path) {
-			return true
-		}
-		if !m.exact && k.exact && slices.ContainsFunc(m.used, func(p token.Pos) bool { return finding.Place(p) == finding.Place(k.Pos) }) {
-			return true
-		}
+		first[m.about()] = m
+		kept = append(kept, m)
 	}
-	return false
+	return kept
+}
+
+// isHeader reports whether an error only announces others.
+func (m *mistake) isHeader() bool { return strings.Contains(m.format, "errors in empty disjunction") }
+
+// about tells what a mistake is about from all other things.
+func (m *mistake) about() string {
+	switch {
+	case m.kind == reference:
+		return finding.Place(m.at)
+	case len(m.fields) > 0:
+		return m.key(m.fields[0])
+	}
+	return strings.Join(m.path, sep)
+}
+
+// explains reports whether a mistake is the reason for another: the other's
+// value was made from the one's, or it cannot be told and is in the same service.
+func explains(by, m *mistake, before bool) bool {
+	from := func(p token.Pos) bool {
+		return slices.ContainsFunc(by.fields, func(x *entry) bool { return x.spans(p) })
+	}
+	switch {
+	case by.kind == vague && m.kind != vague:
+		return false
+	case m.kind == required && by.kind == unknown && finding.DidYouMean(by.name(), []string{m.name()}, "") != "" &&
+		slices.Equal(by.path[:len(by.path)-1], m.path[:len(m.path)-1]):
+		return true // the field is there, misspelt
+	case (by.kind == unknown || by.kind == value && len(by.fields) > 0) && len(by.path) < len(m.path) && slices.Equal(by.path, m.path[:len(by.path)]):
+		return true // the whole block is wrong
+	case m.index != "" && by.index == "" && len(by.fields) > 0 && len(m.fields) > 0 && by.fields[0].at() == m.fields[0].at():
+		return true // the whole list does not fit
+	case len(m.fields) == 0 && slices.ContainsFunc(m.places, from):
+		return true
+	case m.kind != vague:
+		return false
+	case by.kind != vague:
+		return sameService(m.path, by.path) || len(by.path) < 4 // of the fleet or the host itself
+	case !sameService(m.path, by.path):
+		return false
+	}
+	// Of several that cannot be told one speaks for the service: one that the user wrote, else the first.
+	if written := len(by.fields) > 0; written != (len(m.fields) > 0) {
+		return written
+	}
+	return before
 }
 
 // sameService reports whether two paths hosts.H.services.S… lead to one service.
@@ -158,213 +402,6 @@ func sameService(a, b []string) bool {
 		return len(a) > 0 && len(b) > 0 && a[0] == b[0]
 	}
 	return slices.Equal(a[:n], b[:n])
-}
-
-// mistake words one error of CUE's. The place is the user's value if CUE names
-// it, else the nearest thing around it that the user wrote.
-func (e *evaluation) mistake(pkg cue.Value, err errors.Error) *mistake {
-	m := &mistake{path: unquoted(err.Path())}
-	format, args := err.Msg()
-	var others []token.Pos
-	for _, p := range errors.Positions(err) {
-		if inHosts(p) {
-			m.used = append(m.used, p)
-		} else if !e.rule(p) {
-			others = append(others, p)
-		}
-	}
-	m.exact = e.places.exact(m.path...)
-	code, what, hint := e.words(pkg, m, format, args)
-	m.Finding = finding.New(code, e.blame(m), "%s", what).And(others...)
-	m.Hint = hint
-	return m
-}
-
-// rule reports whether a place is in the schema, which is the same for everybody.
-func (e *evaluation) rule(p token.Pos) bool {
-	return strings.HasPrefix(p.Filename(), Module+"/hosts/") || InSchema(p)
-}
-
-// InSchema reports whether a place is in the schema.
-func InSchema(p token.Pos) bool {
-	return strings.HasPrefix(p.Filename(), Module+"/schema/") || strings.HasPrefix(p.Filename(), "schema/")
-}
-
-// inHosts reports whether a place is in hosts/, where every value of a fleet begins.
-func inHosts(p token.Pos) bool { return strings.HasPrefix(p.Filename(), "hosts/") }
-
-func (e *evaluation) blame(m *mistake) token.Pos {
-	at := e.places.at(m.path...)
-	if m.exact && len(m.used) > 0 {
-		// The value itself stands behind its label.
-		value := at
-		for _, p := range m.used {
-			if p.Filename() == at.Filename() && p.Line() == at.Line() && p.Column() > at.Column() && (value == at || p.Column() < value.Column()) {
-				value = p
-			}
-		}
-		return value
-	}
-	if at.IsValid() {
-		return at
-	}
-	if len(m.used) > 0 {
-		return m.used[0]
-	}
-	return token.NoPos
-}
-
-// words says in the user's terms what CUE says in its own. The formats are
-// those of cuelang.org/go v0.17.1, internal/core/adt and compile.
-func (e *evaluation) words(pkg cue.Value, m *mistake, format string, args []any) (code finding.Code, what, hint string) {
-	name := "the value"
-	if len(m.path) > 0 {
-		name = m.path[len(m.path)-1]
-	}
-	said := fmt.Sprintf(format, args...)
-	switch {
-	case format == "field not allowed":
-		m.tells = 3
-		return e.unknownField(pkg, m.path)
-	case strings.HasPrefix(format, "field is required but not present"):
-		return finding.Required, fmt.Sprintf("%s needs %s", subject(m.path[:len(m.path)-1]), name), ""
-	case strings.HasPrefix(format, "required field missing"):
-		m.vague = true
-		return finding.Required, fmt.Sprintf("%s is missing", name), ""
-	case strings.HasPrefix(format, "undefined field"):
-		m.exact = true
-		return e.undefined(m, args)
-	case strings.HasPrefix(format, "cannot reference optional field"):
-		field := strings.Trim(fmt.Sprint(args[len(args)-1]), `"`)
-		return finding.Required, fmt.Sprintf("%s needs %s, which nobody gave", service(m.path), field), ""
-	case strings.HasPrefix(format, "reference %q not found"):
-		return finding.Reference, fmt.Sprintf("there is nothing named %v here", args[0]), ""
-	case strings.HasPrefix(format, "imported and not used"):
-		return finding.Reference, fmt.Sprintf("%v is imported and not used", args[0]), "a field of the same name hides an import; name it: import catalog \"" + Module + "/services\""
-	case strings.HasPrefix(format, "conflicting values"):
-		return e.conflict(m, name, args)
-	case strings.HasPrefix(format, "invalid value %"), strings.Contains(format, "out of bound"):
-		m.tells = 3
-		return finding.Value, outOfBound(name, said), ""
-	case strings.Contains(said, "errors in empty disjunction"):
-		m.vague = !m.exact
-		m.tells = -1
-		return finding.Value, fmt.Sprintf("%s cannot be what it is set to", name), ""
-	case strings.Contains(format, "incomplete"), strings.Contains(format, "non-concrete"), strings.Contains(said, "incomplete value"):
-		m.vague = true
-		return finding.Required, fmt.Sprintf("%s has no value", subject(m.path)), "give it one; two different defaults leave none"
-	case strings.Contains(said, "invalid interpolation"):
-		m.vague = true
-	}
-	return finding.Value, name + ": " + said, ""
-}
-
-func (e *evaluation) unknownField(pkg cue.Value, path []string) (finding.Code, string, string) {
-	around, name := path[:len(path)-1], path[len(path)-1]
-	known := e.fieldsAround(pkg, path)
-	return finding.UnknownField, fmt.Sprintf("%s has no field %q", subject(around), name),
-		finding.DidYouMean(name, known, "its fields are "+strings.Join(known, ", "))
-}
-
-func (e *evaluation) undefined(m *mistake, args []any) (finding.Code, string, string) {
-	field := strings.Trim(fmt.Sprint(args[len(args)-1]), `"`)
-	if slices.Contains(e.hostNames(), field) && e.host != field {
-		return finding.OtherHost, fmt.Sprintf("%s refers to the host %s", subject(m.path), field),
-			"a host's CUE sees that host alone; give both hosts the value through fleet: or a name of your own"
-	}
-	return finding.Reference, fmt.Sprintf("there is nothing named %s there", field), ""
-}
-
-func (e *evaluation) conflict(m *mistake, name string, args []any) (finding.Code, string, string) {
-	a, b := fmt.Sprint(args[0]), fmt.Sprint(args[1])
-	if len(args) >= 4 { // mismatched types a and b
-		m.tells = 2
-		return finding.Value, fmt.Sprintf("%s is %v, where %v is wanted", name, args[2], args[3]), ""
-	}
-	m.both = [2]string{a, b}
-	return finding.Fixed, fmt.Sprintf("%s is both %s and %s", name, a, b), "one of the two is fixed by the service: only a value with a default can be replaced"
-}
-
-var bound = regexp.MustCompile(`^invalid value (.*) \(out of bound (.*)\)$`)
-
-// outOfBound explains a pattern or a range by what it stands for.
-func outOfBound(name, said string) string {
-	g := bound.FindStringSubmatch(said)
-	if g == nil {
-		return name + ": " + said
-	}
-	if want, ok := patterns[g[2]]; ok {
-		return fmt.Sprintf("%s is %s, which is not %s", name, g[1], want)
-	}
-	return fmt.Sprintf("%s is %s, which is not %s", name, g[1], g[2])
-}
-
-// patterns says what the bounds of schema/types.cue stand for.
-var patterns = map[string]string{
-	`=~"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"`:                                         "a name of small letters, digits and inner hyphens",
-	`=~"^[a-z]([a-z0-9-]{0,10}[a-z0-9])?$"`:                                         "a service's name: at most 12 small letters, digits and inner hyphens",
-	`=~"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"`: "a domain such as notes.example.org",
-	`=~"^age1[02-9ac-hj-np-z]{58}$"`:                                                "the public half of an age identity: age1 and 58 letters",
-	`=~"^/"`:                                                                        "an absolute path",
-	`>0`:                                                                            "more than 0",
-	`!=""`:                                                                          "a value that says something",
-	`<=4194304`:                                                                     "at most 4194304",
-	`<=1000`:                                                                        "at most 1000",
-	`<65536`:                                                                        "a port from 1 to 65535",
-	`=~"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"`: "a span of time such as 90s or 1h30m",
-	`=~"^[0-9]+[KMGT]?$"`:                              "an amount of memory such as 512M or 2G",
-	`=~"^[0-9]+:[0-9]+$"`:                              "a numeric owner and group such as 999:999",
-	`=~"^0[0-7]{3}$"`:                                  "a file mode of four octal digits such as 0640",
-	`=~"^[A-Za-z0-9][A-Za-z0-9._-]*$"`:                 "a data line such as postgres-17",
-	`=~"^[A-Z][A-Z0-9]*$"`:                             "a signal such as HUP",
-	`=~"^([01][0-9]|2[0-3]):[0-5][0-9]$"`:              "a time of day such as 04:30",
-	`=~"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"`:           "a bucket's name",
-	`=~"^[^@ ]+@[^@ ]+$"`:                              "a mail address",
-	`=~"^[A-Z][A-Za-z0-9]*$"`:                          "a name such as DiskFull",
-	`=~"^https://"`:                                    "an address that begins with https://",
-	`=~"^https?://"`:                                   "an address that begins with https:// or http://",
-	`=~"^[A-Za-z0-9-]+$"`:                              "the name of a header",
-}
-
-// fieldsAround are the names that stand, or may stand, beside the last one of a path.
-func (e *evaluation) fieldsAround(pkg cue.Value, path []string) (names []string) {
-	iter, err := pkg.LookupPath(selectors(pkg, path[:len(path)-1])).Fields(cue.Optional(true))
-	if err != nil {
-		return nil
-	}
-	for iter.Next() {
-		sel := iter.Selector()
-		if sel.LabelType() != cue.StringLabel || sel.ConstraintType() == cue.PatternConstraint {
-			continue
-		}
-		if n := sel.Unquoted(); n != path[len(path)-1] {
-			names = append(names, n)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// subject names what a path leads to as the user would: hosts.vps1.services.git
-// is git, and git's containers.app is git's containers.app.
-func subject(path []string) string {
-	switch {
-	case len(path) == 0:
-		return "the fleet"
-	case len(path) >= 4 && path[0] == "hosts" && path[2] == "services":
-		return strings.Join(path[3:], ".")
-	case len(path) >= 2 && (path[0] == "hosts" || strings.HasPrefix(path[0], "_")):
-		return strings.Join(path[1:], ".")
-	}
-	return strings.Join(path, ".")
-}
-
-// service is the name of the service that a path lies in, else its subject.
-func service(path []string) string {
-	if len(path) >= 4 && path[0] == "hosts" && path[2] == "services" {
-		return path[3]
-	}
-	return subject(path)
 }
 
 // unquoted are the parts of a path without CUE's quotes.

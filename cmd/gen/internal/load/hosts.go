@@ -138,11 +138,53 @@ func (r *repository) refuseEmbedding(host ast.Expr) {
 			}
 			for _, d := range lit.Elts {
 				if e, ok := d.(*ast.EmbedDecl); ok {
-					r.find(finding.Embedded, e.Pos(), "%s embeds its definition, so its fields could not be checked", label(service)).
+					r.find(finding.Embedded, e.Pos(), "%s has its definition inside its block, where it lets every field pass", label(service)).
 						Hintf("write %s: DEFINITION & {…}", label(service))
 				}
 			}
 		})
+	})
+}
+
+// refuseAllHosts refuses uses of hosts: as a whole. Plain cue sees all hosts
+// there, and gen one.
+func (r *repository) refuseAllHosts(f *ast.File) {
+	single := map[*ast.Ident]bool{}
+	ast.Walk(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Package, *ast.ImportDecl:
+			return false
+		case *ast.Field:
+			if id, ok := n.Label.(*ast.Ident); ok {
+				single[id] = true
+			}
+		case *ast.SelectorExpr:
+			if id, ok := n.X.(*ast.Ident); ok {
+				single[id] = true
+			}
+			if id, ok := n.Sel.(*ast.Ident); ok {
+				single[id] = true
+			}
+		case *ast.IndexExpr:
+			id, isName := n.X.(*ast.Ident)
+			if _, literal := n.Index.(*ast.BasicLit); isName && literal {
+				single[id] = true
+			}
+		case *ast.Ident:
+			if n.Name == "hosts" && !single[n] && (n.Node == nil || isTop(f, n.Node)) {
+				r.find(finding.OtherHost, n.Pos(), "this refers to all hosts").
+					Hintf("a host's CUE sees that host alone; write out what it needs, or give it to all through fleet: or a name of your own")
+			}
+		}
+		return true
+	}, nil)
+}
+
+// isTop reports whether a name's declaration is a field at the top of a file.
+func isTop(f *ast.File, n ast.Node) bool {
+	return slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
+		field, ok := d.(*ast.Field)
+		return ok && (ast.Node(field) == n || ast.Node(field.Value) == n)
 	})
 }
 
@@ -173,50 +215,78 @@ hosts: [Name=string]: gen_schema.#Host & {name: Name, #fleet: fleet}
 
 // instance is the package in hosts/ as the named host sees it: files that
 // declare only other hosts are left out, and so are other hosts' declarations
-// in the rest, and fields at the paths in without. Files are parsed anew because
-// CUE writes to their syntax trees; one instance is made at a time because it
-// also writes to imports, which all share.
-func (r *repository) instance(host string, without map[string]bool) (*build.Instance, []*finding.Finding) {
-	r.building.Lock()
-	defer r.building.Unlock()
-	before := len(r.findings)
-	inst := r.context.NewInstance("hosts", r.load)
+// in the rest. Files are parsed anew because CUE writes to their syntax trees.
+// It is nil if there are findings, or a package that it imports could not be
+// read, of which there are findings already.
+func (r *repository) instance(host string) (inst *build.Instance, found []*finding.Finding) {
+	own := copies{}
+	load := func(pos token.Pos, spec string) *build.Instance { return own.of(r.load(pos, spec)) }
+	inst = build.NewContext(build.Loader(load)).NewInstance("hosts", load)
 	inst.PkgName, inst.Module = r.pkg, r.module
-	for _, s := range r.files {
-		if !s.shared && !slices.Contains(s.hosts, host) && host != "" {
-			continue
+	for _, f := range r.seenBy(host) {
+		if !r.readable(f) {
+			return nil, nil
 		}
-		f, err := parseFile(s.name, s.text)
-		if err != nil {
-			panic("load: " + s.name + " parsed before: " + err.Error())
-		}
-		cut(f, func(path string) bool {
-			other, isHost := strings.CutPrefix(path, "hosts"+sep)
-			return isHost && !strings.Contains(other, sep) && other != host || without[path]
-		})
 		if err := inst.AddSyntax(f); err != nil {
-			r.findings = append(r.findings, plain(err)...)
+			found = append(found, plain(err)...)
 		}
-	}
-	f, err := parseFile(Module+"/hosts/rules.cue", []byte("package "+r.pkg+"\n"+rules))
-	if err != nil {
-		panic("load: rules: " + err.Error())
-	}
-	if err := inst.AddSyntax(f); err != nil {
-		panic("load: rules: " + err.Error())
 	}
 	if err := inst.Complete(); err != nil {
-		r.findings = append(r.findings, plain(err)...)
+		found = append(found, plain(err)...)
 	}
-	found := slices.Clone(r.findings[before:])
-	r.findings = r.findings[:before]
 	if len(found) > 0 {
 		return nil, found
 	}
 	return inst, nil
 }
 
-// cut removes the fields at some paths from a file, and imports that only they used.
+// copies are one host's own of the packages that all hosts import: CUE writes to
+// a package what it finds wrong with it.
+type copies map[*build.Instance]*build.Instance
+
+func (c copies) of(inst *build.Instance) *build.Instance {
+	if inst == nil || c[inst] != nil {
+		return c[inst]
+	}
+	own := *inst
+	c[inst] = &own
+	own.Imports = slices.Clone(inst.Imports)
+	for i, imported := range own.Imports {
+		own.Imports[i] = c.of(imported)
+	}
+	return &own
+}
+
+// seenBy are the files as a host sees them, and the rules.
+func (r *repository) seenBy(host string) (files []*ast.File) {
+	for _, s := range r.files {
+		if !s.shared && !slices.Contains(s.hosts, host) && host != "" {
+			continue
+		}
+		f := mustParse(s.name, s.text)
+		cut(f, func(path string) bool {
+			other, isHost := strings.CutPrefix(path, "hosts"+sep)
+			return isHost && !strings.Contains(other, sep) && other != host
+		})
+		if s.unused {
+			dropUnused(f)
+		}
+		spoil(f, r.changes)
+		files = append(files, f)
+	}
+	return append(files, mustParse(Module+"/hosts/rules.cue", []byte("package "+r.pkg+"\n"+rules)))
+}
+
+// mustParse is for what parsed before.
+func mustParse(name string, text []byte) *ast.File {
+	f, err := parseFile(name, text)
+	if err != nil {
+		panic("load: " + name + " parsed before: " + err.Error())
+	}
+	return f
+}
+
+// cut removes the fields at some paths from a file, and what only they used.
 func cut(f *ast.File, gone func(path string) bool) {
 	removed := false
 	f.Decls = cutFields(f.Decls, "", func(path string) bool {
@@ -225,7 +295,7 @@ func cut(f *ast.File, gone func(path string) bool) {
 		return g
 	})
 	if removed {
-		dropUnusedImports(f)
+		dropUnused(f)
 	}
 }
 
@@ -257,19 +327,16 @@ func cutBelow(x ast.Expr, path string, gone func(string) bool) {
 }
 
 func dropUnusedImports(f *ast.File) {
-	used := map[string]bool{}
+	used := map[ast.Node]bool{}
 	ast.Walk(f, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.ImportDecl:
-			return false
-		case *ast.Ident:
-			used[n.Name] = true
+		if id, ok := n.(*ast.Ident); ok && id.Node != nil {
+			used[id.Node] = true
 		}
 		return true
 	}, nil)
 	for _, d := range f.Decls {
 		if d, ok := d.(*ast.ImportDecl); ok {
-			d.Specs = slices.DeleteFunc(d.Specs, func(s *ast.ImportSpec) bool { return !used[importName(s)] })
+			d.Specs = slices.DeleteFunc(d.Specs, func(s *ast.ImportSpec) bool { return !used[s] })
 		}
 	}
 	f.Decls = slices.DeleteFunc(f.Decls, func(d ast.Decl) bool {

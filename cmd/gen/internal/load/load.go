@@ -10,9 +10,7 @@ package load
 import (
 	"cmp"
 	"io/fs"
-	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"cuelang.org/go/cue"
@@ -21,6 +19,7 @@ import (
 
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/parallel"
 )
 
 // Fleet reads the repository at root. The fleet holds every host that could be
@@ -42,51 +41,67 @@ func Fleet(root fs.FS, step ...func(done, total int)) (*fleet.Fleet, []*finding.
 // evaluate fills in the fleet's own part and the hosts, side by side. Findings
 // stay in the order of the hosts' names whichever is done first.
 func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
+	r.readImports()
 	jobs := append(r.hostNames(), "") // last, the fleet's own part: what hosts say of a shared value says more
 	found := make([][]*finding.Finding, len(jobs))
 	hosts := make([]*fleet.Host, len(jobs))
 
-	var wg sync.WaitGroup
 	var done atomic.Int64
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, name := range jobs {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() {
-				<-slots
-				for _, s := range step {
-					s(min(int(done.Add(1)), len(jobs)-1), len(jobs)-1) // the fleet's own part is none
-				}
-			}()
-			e := &evaluation{repository: r, host: name}
-			inst, wrong := r.instance(name, nil)
-			if wrong != nil {
-				found[i] = wrong
-				return
-			}
-			pkg := cuecontext.New().BuildInstance(inst)
-			if err := pkg.Validate(cue.All(), cue.Concrete(true)); err != nil {
-				found[i] = e.explain(pkg, err)
-				return
-			}
-			if name == "" {
-				e.decode(pkg.LookupPath(cue.ParsePath("fleet")), f, []string{"fleet"})
-			} else {
-				hosts[i] = new(fleet.Host)
-				e.decode(pkg.LookupPath(cue.MakePath(cue.Str("hosts"), cue.Str(name))), hosts[i], []string{"hosts", name})
-				defaults(hosts[i])
-			}
-		})
-	}
-	wg.Wait()
+	parallel.Each(len(jobs), func(i int) {
+		e := &evaluation{repository: r, host: jobs[i]}
+		if jobs[i] == "" {
+			found[i] = e.read(f, "fleet")
+			return
+		}
+		h := new(fleet.Host)
+		if found[i] = e.read(h, "hosts", e.host); h.Name.Set {
+			defaults(h)
+			hosts[i] = h
+		}
+		for _, s := range step {
+			s(int(done.Add(1)), len(jobs)-1)
+		}
+	})
 
 	for i := range jobs {
-		r.findings = append(r.findings, found[i]...)
+		r.findings = merge(r.findings, found[i])
 		if hosts[i] != nil {
 			f.Hosts = append(f.Hosts, hosts[i])
 		}
 	}
 	slices.SortFunc(f.Hosts, func(a, b *fleet.Host) int { return cmp.Compare(a.Name.V, b.Name.V) })
+}
+
+// merge adds what was found in another evaluation. A mistake that several hosts
+// share is told once; a name that is nowhere to be found, once a file.
+func merge(all, more []*finding.Finding) []*finding.Finding {
+	for _, f := range more {
+		i := slices.IndexFunc(all, func(g *finding.Finding) bool {
+			samePlace := finding.Place(f.Pos) == finding.Place(g.Pos) && f.Hint == g.Hint
+			sameName := f.Code == finding.Reference && f.What == g.What && f.Pos.Filename() == g.Pos.Filename()
+			return f.Code == g.Code && (samePlace || sameName)
+		})
+		if i < 0 {
+			all = append(all, f)
+		} else {
+			all[i].And(f.Pos)
+		}
+	}
+	return all
+}
+
+// read decodes what stands at a path into dst, unless there are findings.
+func (e *evaluation) read(dst any, path ...string) []*finding.Finding {
+	inst, found := e.instance(e.host)
+	if inst == nil {
+		return found
+	}
+	pkg := cuecontext.New().BuildInstance(inst)
+	if err := pkg.Validate(cue.All(), cue.Concrete(true)); err != nil {
+		return e.explain(pkg, err)
+	}
+	e.decode(pkg.LookupPath(selectors(pkg, path)), dst, path)
+	return nil
 }
 
 // An evaluation is one host (or, with no name, what the hosts share) in a context of its own.

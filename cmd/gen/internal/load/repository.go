@@ -1,12 +1,14 @@
 package load
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
-	"sync"
+	"syscall"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
@@ -16,16 +18,14 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
-	"gen.example/schema"
-	"gen.example/services"
 )
 
 // Module is the module path under which the binary serves schema and services.
 const Module = "gen.example"
 
-// language is the version of CUE that files are written in: the one whose
+// languageVersion is the version of CUE that files are written in: the one whose
 // syntax the schema uses.
-const language = "v0.17.0"
+const languageVersion = "v0.17.0"
 
 // most is the size above which a file is not CUE that somebody wrote.
 const most = 4 << 20
@@ -38,8 +38,12 @@ type repository struct {
 	files    []source // hosts/*.cue, sorted by name
 	places   places
 	context  *build.Context
-	building sync.Mutex
+	imports  map[string]*dependency // by what import clauses say
 	findings []*finding.Finding
+	changes  map[string]change // by place, to see what the rest makes of a mistake
+
+	ownFiles      []string // of packages of the repository's own
+	hiddenImports []string // places where a field hides one
 }
 
 // A source is one file of hosts/ and the hosts it declares.
@@ -48,12 +52,15 @@ type source struct {
 	text   []byte
 	hosts  []string
 	shared bool // declares something that all hosts see
+	unused bool // has imports or let clauses that nothing refers to, which is a finding
+
+	imports []*ast.ImportSpec
 }
 
 func (r *repository) readModule() {
 	r.context = build.NewContext(build.Loader(r.load))
 	const name = "cue.mod/module.cue"
-	text, err := fs.ReadFile(r.root, name)
+	text, err := read(r.root, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -61,25 +68,42 @@ func (r *repository) readModule() {
 	if f == nil {
 		return
 	}
+	var language bool
 	for _, d := range f.Decls {
 		field, ok := d.(*ast.Field)
-		if !ok || label(field) != "module" {
+		if !ok {
 			continue
 		}
-		if lit, ok := field.Value.(*ast.BasicLit); ok {
-			p := ast.ParseImportPath(strings.Trim(lit.Value, `"`))
-			r.module = p.Path
+		switch label(field) {
+		case "module":
+			if lit, ok := field.Value.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				r.module = ast.ParseImportPath(strings.Trim(lit.Value, `"`)).Path
+			} else {
+				r.find(finding.Value, field.Value.Pos(), "module is %s, which is not text", short(printed(field.Value))).
+					Hintf("in quotes: module: \"home.example\"")
+			}
+		case "language":
+			language = true
 		}
+	}
+	if !language {
+		r.find(finding.Required, FilePos(name), "%s does not say which version of CUE it is written in", name).
+			Hintf("add language: version: %q", languageVersion)
 	}
 }
 
 // readHosts reads hosts/*.cue and notes which hosts each file declares.
 func (r *repository) readHosts() {
 	r.places = places{}
-	for _, name := range r.list("hosts") {
-		text, err := fs.ReadFile(r.root, name)
-		f := r.parse(name, text, err)
+	for _, p := range (folder{r.root, "hosts", "hosts"}).parse(r.list("hosts"), nil) {
+		r.findings = append(r.findings, p.findings...)
+		f := p.syntax
 		if f == nil {
+			continue
+		}
+		if f.PackageName() == "" {
+			r.find(finding.Package, FilePos(f.Filename), "the file does not say which package it is of").
+				Hintf("begin it with: package %s", or(r.pkg, "hosts"))
 			continue
 		}
 		if r.pkg == "" {
@@ -90,8 +114,10 @@ func (r *repository) readHosts() {
 				Hintf("start every file with: package %s", r.pkg)
 			continue
 		}
-		s := source{name: name, text: text}
+		s := source{name: f.Filename, text: p.text, imports: slices.Collect(f.ImportSpecs())}
 		r.survey(f, &s)
+		s.unused = r.refuseUnused(f)
+		r.refuseAllHosts(f)
 		r.files = append(r.files, s)
 	}
 	r.refuseSpread("hosts", r.pkg)
@@ -105,11 +131,10 @@ func (r *repository) readHosts() {
 }
 
 // complete reports whether every file could be read: without one of them, all
-// others would seem to be full of mistakes. What survey refuses hides nothing.
+// others would seem to be full of mistakes.
 func (r *repository) complete() bool {
-	return !slices.ContainsFunc(r.findings, func(f *finding.Finding) bool {
-		return f.Code != finding.Embedded && f.Code != finding.TopLevel
-	})
+	hideNothing := []finding.Code{finding.Embedded, finding.TopLevel, finding.Reference, finding.OtherHost}
+	return !slices.ContainsFunc(r.findings, func(f *finding.Finding) bool { return !slices.Contains(hideNothing, f.Code) })
 }
 
 // hostNames are the hosts that the files declare, sorted.
@@ -149,12 +174,10 @@ func (r *repository) parse(name string, text []byte, err error) *ast.File {
 	case err != nil:
 		r.unreadable(name, err)
 		return nil
-	case len(text) > most:
-		r.find(finding.Unreadable, FilePos(name), "the file has %d MiB", len(text)>>20).
-			Hintf("CUE files are read up to %d MiB", most>>20)
-		return nil
 	case !utf8.Valid(text):
-		r.find(finding.Unreadable, FilePos(name), "the file is not UTF-8")
+		line, column := 1+bytes.Count(text[:valid(text)], []byte("\n")), 1+len(lineOf(text[:valid(text)]))
+		r.find(finding.Unreadable, FilePos(name), "the file is not UTF-8").
+			Hintf("the first wrong byte is in line %d, column %d; save the file as UTF-8", line, column)
 		return nil
 	}
 	f, err := parseFile(name, text)
@@ -163,7 +186,7 @@ func (r *repository) parse(name string, text []byte, err error) *ast.File {
 		// What follows on the line, and a missing end, follow from the first.
 		at := e.Position()
 		if !lines[at.Line()] && (len(lines) == 0 || !strings.Contains(e.Error(), "EOF")) {
-			r.find(finding.Syntax, at, "%s", e.Error())
+			r.findings = append(r.findings, syntaxError(text, e))
 		}
 		lines[at.Line()] = true
 	}
@@ -171,20 +194,61 @@ func (r *repository) parse(name string, text []byte, err error) *ast.File {
 		return nil
 	}
 	r.refuse(f)
+	spoil(f, r.changes)
 	return f
 }
 
 func parseFile(name string, text []byte) (*ast.File, error) {
-	return parser.ParseFile(name, text, parser.ParseComments, parser.AllErrors, parser.Version(language))
+	return parser.ParseFile(name, text, parser.ParseComments, parser.AllErrors, parser.Version(languageVersion))
+}
+
+// read reads a file that somebody wrote: not a pipe or a device, and nothing endless.
+func read(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a directory")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no file, but a pipe, a socket or a device")
+	case info.Size() > most:
+		return nil, fmt.Errorf("it has %d MiB, and nobody writes more than %d", info.Size()>>20, most>>20)
+	}
+	return fs.ReadFile(fsys, name)
 }
 
 func (r *repository) unreadable(name string, err error) {
+	hint := "give it another name or move it away, if it is not part of the fleet"
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = "let the user who runs gen read it"
+	case errors.Is(err, syscall.ELOOP):
+		hint = "it is a link that leads back to itself"
+	case errors.Is(err, fs.ErrNotExist):
+		hint = "it is a link to what is not there"
+	}
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		err = p.Err // the path is said already, and may be another name for it
 	}
-	r.find(finding.Unreadable, FilePos(name), "the file cannot be read: %v", err)
+	r.find(finding.Unreadable, FilePos(name), "the file cannot be read: %v", err).Hintf("%s", hint)
 }
+
+// valid is the number of bytes before the first that is not UTF-8.
+func valid(text []byte) (n int) {
+	for n < len(text) {
+		r, size := utf8.DecodeRune(text[n:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// lineOf is the last line of a text, so far.
+func lineOf(text []byte) []byte { return text[bytes.LastIndexByte(text, '\n')+1:] }
 
 // refuse names the features of CUE that gen does not honour: ignoring them
 // would give another meaning to the file than plain cue does.
@@ -209,7 +273,7 @@ func (r *repository) refuseSpread(dir, pkg string) {
 	for dir != "." && pkg != "" {
 		dir = path.Dir(dir)
 		for _, name := range r.list(dir) {
-			text, err := fs.ReadFile(r.root, name)
+			text, err := read(r.root, name)
 			if err != nil {
 				continue // nothing of gen's depends on it
 			}
@@ -221,64 +285,20 @@ func (r *repository) refuseSpread(dir, pkg string) {
 	}
 }
 
-// load resolves an import: the standard packages are CUE's own, the binary's
-// are schema and services, the repository's are on its disk. There is no registry.
-func (r *repository) load(pos token.Pos, spec string) *build.Instance {
-	p := ast.ParseImportPath(spec)
-	own, inside := strings.CutPrefix(p.Path, r.module+"/")
-	switch {
-	case !strings.Contains(strings.Split(p.Path, "/")[0], "."):
-		return nil // a package of CUE's own
-	case r.module != "" && inside:
-		return r.loadDir(pos, p, r.root, own, own)
-	case p.Path == Module+"/schema":
-		return r.loadDir(pos, p, schema.Files, ".", p.Path)
-	case p.Path == Module+"/services":
-		return r.loadDir(pos, p, services.Files, ".", p.Path)
-	}
-	r.find(finding.Import, pos, "there is no package %q", spec).
-		Hintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (cue.mod/module.cue)", Module)
-	return r.broken(p)
-}
-
-// loadDir reads the package in dir of fsys; shown is how findings name the directory.
-func (r *repository) loadDir(pos token.Pos, p ast.ImportPath, fsys fs.FS, dir, shown string) *build.Instance {
-	within := &repository{root: fsys}
-	inst := r.context.NewInstance(shown, r.load)
-	inst.ImportPath, inst.Module = p.String(), r.module
-	for _, name := range within.list(dir) {
-		text, err := fs.ReadFile(fsys, name)
-		f := within.parse(path.Join(shown, path.Base(name)), text, err)
-		if f == nil || f.PackageName() != p.Qualifier {
-			continue
-		}
-		if err := inst.AddSyntax(f); err != nil {
-			within.findings = append(within.findings, plain(err)...)
-		}
-		inst.PkgName = f.PackageName()
-	}
-	within.refuseSpread(dir, p.Qualifier)
-	if len(inst.Files) == 0 && len(within.findings) == 0 {
-		r.find(finding.Import, pos, "there is no package %s in %s", p.Qualifier, shown)
-	}
-	r.findings = append(r.findings, within.findings...)
-	if err := inst.Complete(); err != nil {
-		r.findings = append(r.findings, plain(err)...)
-	}
-	return inst
-}
-
-// broken stands for an import that is not there, so that reading can go on.
-func (r *repository) broken(p ast.ImportPath) *build.Instance {
-	inst := r.context.NewInstance(p.Path, nil)
-	inst.ImportPath, inst.PkgName = p.String(), p.Qualifier
-	return inst
-}
-
-// plain are errors of CUE's that already say what a user can use.
+// plain are errors of CUE's about a package as a whole.
 func plain(err error) (fs []*finding.Finding) {
 	for _, e := range cueerrors.Errors(err) {
-		fs = append(fs, finding.New(finding.Syntax, e.Position(), "%s", e.Error()))
+		at := e.Position()
+		for _, p := range e.InputPositions() {
+			if !at.IsValid() {
+				at = p
+			}
+		}
+		if !at.IsValid() {
+			at = FilePos("hosts")
+		}
+		fs = append(fs, finding.New(finding.Syntax, at, "%s", plainWords(e.Error())).
+			Hintf("the file can be read, but not as a whole; one name stands for one thing in it"))
 	}
 	return fs
 }

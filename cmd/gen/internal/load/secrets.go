@@ -2,7 +2,6 @@ package load
 
 import (
 	"bytes"
-	"errors"
 	"io/fs"
 	"path"
 	"strings"
@@ -62,7 +61,7 @@ func ciphertext(b []byte) fleet.Ciphertext {
 // readAll reads the files of a directory by name, dotfiles aside.
 func (r *repository) readAll(dir string) map[string][]byte {
 	entries, err := fs.ReadDir(r.root, dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, none := fs.Stat(r.root, dir); err != nil && none == nil {
 		r.unreadable(dir, err)
 	}
 	files := map[string][]byte{}
@@ -70,7 +69,7 @@ func (r *repository) readAll(dir string) map[string][]byte {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		b, err := fs.ReadFile(r.root, path.Join(dir, e.Name()))
+		b, err := read(r.root, path.Join(dir, e.Name()))
 		if err != nil {
 			r.unreadable(path.Join(dir, e.Name()), err)
 			continue

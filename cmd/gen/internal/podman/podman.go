@@ -9,7 +9,9 @@ import (
 	_ "embed"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 // A Version is a podman release, major and minor.
@@ -55,7 +57,7 @@ type Key struct {
 // Lookup finds a key in a section. known is false for a section that nobody
 // reads a meaning into, such as X-Own.
 func Lookup(section, key string) (k Key, found, known bool) {
-	keys, known := sections[section]
+	keys, known := sections()[section]
 	if !known {
 		return k, false, false
 	}
@@ -65,7 +67,7 @@ func Lookup(section, key string) (k Key, found, known bool) {
 
 // KeyNames are the keys of a section, sorted.
 func KeyNames(section string) (names []string) {
-	for k := range sections[section] {
+	for k := range sections()[section] {
 		names = append(names, k)
 	}
 	slices.Sort(names)
@@ -73,7 +75,7 @@ func KeyNames(section string) (names []string) {
 }
 
 // sections are the keys of every section by name.
-var sections = readSections()
+var sections = sync.OnceValue(readSections)
 
 //go:embed systemd-257.txt
 var systemdKeys string
@@ -95,8 +97,9 @@ func readSections() map[string]map[string]Key {
 			if name, ok := strings.CutPrefix(w, "["); ok {
 				section, since = map[string]Key{}, Version{}
 				out[strings.TrimSuffix(name, "]")] = section
-			} else if n, _ := fmt.Sscanf(w, "%d.%d", &since.Major, &since.Minor); n == 2 {
-				continue
+			} else if major, minor, ok := strings.Cut(w, "."); ok {
+				since.Major, _ = strconv.Atoi(major)
+				since.Minor, _ = strconv.Atoi(minor)
 			} else {
 				key, repeated := strings.CutSuffix(w, "+")
 				section[key] = Key{since, repeated}

@@ -344,8 +344,13 @@ func short(s fleet.Seconds) string {
 
 // plain is text in a cell of a table: on one line, and nothing that ends the cell.
 func plain(s string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(strings.TrimSpace(s))
+	return inCell.Replace(strings.TrimSpace(s))
 }
+
+var (
+	inCell     = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
+	codeInCell = strings.NewReplacer("|", `\|`, "\n", " ")
+)
 
 // code is text to the letter in a cell. Its backticks are more than any in it.
 func code(s string) string {
@@ -356,5 +361,5 @@ func code(s string) string {
 	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
 		s = " " + s + " "
 	}
-	return fence + strings.NewReplacer("|", `\|`, "\n", " ").Replace(s) + fence
+	return fence + codeInCell.Replace(s) + fence
 }

@@ -1,6 +1,10 @@
 package render
 
 import (
+	"math/big"
+	"net/netip"
+	"slices"
+
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/tree"
 	"gen.example/cmd/gen/internal/unit"
@@ -33,9 +37,55 @@ func networks(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		net.Add("PodmanArgs", "--interface-name="+Interface(s.Name), pos)
 		u.Section("Service").Add("ExecStop", "/usr/bin/podman network rm -f "+s.Name, pos)
 		merge(u, n.Unit)
+		if taken := written(s.V); len(taken) > 0 && u.Value("Network", "IPRange") == "" {
+			ranges(net, n, taken)
+		}
 		files = append(files, &tree.File{Path: UnitPath(s.Name + ".network"), Mode: "0644", Owner: "0:0", Unit: u, Pos: pos})
 	}
 	return files
+}
+
+// written are the addresses that containers of a service have.
+func written(s *fleet.Service) (taken []netip.Addr) {
+	for _, c := range s.Containers {
+		for _, a := range []fleet.Val[string]{c.V.Address, c.V.Address6} {
+			if a.Set {
+				taken = append(taken, netip.MustParseAddr(a.V))
+			}
+		}
+	}
+	return taken
+}
+
+// ranges keep podman from giving a written address to another container, which
+// may start first. Podman pairs them with the subnets by their order.
+func ranges(net *unit.Section, n fleet.Network, taken []netip.Addr) {
+	for _, subnet := range []fleet.Val[string]{n.Subnet, n.Subnet6} {
+		if subnet.Set {
+			first, last := widest(netip.MustParsePrefix(subnet.V), taken)
+			net.Add("IPRange", first.String()+"-"+last.String(), subnet.Pos)
+		}
+	}
+}
+
+// widest is the largest part of a subnet without any of the addresses.
+func widest(subnet netip.Prefix, taken []netip.Addr) (first, last netip.Addr) {
+	end := subnet.Addr().AsSlice()
+	for i := subnet.Bits(); i < len(end)*8; i++ {
+		end[i/8] |= 0x80 >> (i % 8)
+	}
+	to, _ := netip.AddrFromSlice(end)
+	edges := slices.DeleteFunc(slices.Clone(taken), func(a netip.Addr) bool { return !subnet.Contains(a) })
+	edges = append(edges, subnet.Addr(), to)
+	slices.SortFunc(edges, netip.Addr.Compare)
+	size := new(big.Int)
+	for i, edge := range edges[1:] {
+		a, b := new(big.Int).SetBytes(edges[i].AsSlice()), new(big.Int).SetBytes(edge.AsSlice())
+		if b.Sub(b, a); b.Cmp(size) > 0 {
+			size, first, last = b, edges[i].Next(), edge.Prev()
+		}
+	}
+	return first, last
 }
 
 // bridged reports whether a service has a container on its own network.

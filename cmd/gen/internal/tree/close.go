@@ -14,7 +14,7 @@ import (
 // Close is the last look over a finished tree: one writer a path, every unit,
 // file and secret that a unit names is there, and no unit waits for itself.
 func (t *Tree) Close() (fs []*finding.Finding) {
-	c := &closing{Tree: t, units: t.units()}
+	c := &closing{Tree: t, units: t.units(), written: t.written()}
 	c.writers()
 	c.dependencies()
 	c.sources()
@@ -25,6 +25,7 @@ func (t *Tree) Close() (fs []*finding.Finding) {
 type closing struct {
 	*Tree
 	units    map[string]*Unit
+	written  map[string]bool
 	findings []*finding.Finding
 }
 
@@ -38,11 +39,13 @@ func (c *closing) find(code finding.Code, pos token.Pos, format string, args ...
 func (c *closing) writers() {
 	for _, f := range c.Files {
 		if first := c.byPath[f.Path]; first != f {
-			c.find(finding.TwoWriters, f.Pos, "%s is written twice", f.Path).And(first.Pos)
+			c.find(finding.TwoWriters, f.Pos, "%s is written twice", f.Path).And(first.Pos).
+				Hintf("give one of them another path")
 		}
 		for dir := path.Dir(f.Path); dir != "/"; dir = path.Dir(dir) {
 			if above := c.byPath[dir]; above != nil {
-				c.find(finding.TwoWriters, f.Pos, "%s lies below the file %s", f.Path, dir).And(above.Pos)
+				c.find(finding.TwoWriters, f.Pos, "%s lies below the file %s", f.Path, dir).And(above.Pos).
+					Hintf("give one of them another path")
 			}
 		}
 	}
@@ -61,7 +64,8 @@ func (c *closing) writers() {
 	for _, s := range c.Secrets {
 		for _, target := range s.Targets {
 			if f := c.byPath[target.At]; f != nil {
-				c.find(finding.TwoWriters, target.Pos, "%s is both a file and a secret", target.At).And(f.Pos)
+				c.find(finding.TwoWriters, target.Pos, "%s is both a file and a secret", target.At).And(f.Pos).
+					Hintf("give one of them another path")
 			}
 		}
 	}
@@ -97,7 +101,8 @@ func (c *closing) dependencies() {
 	for _, f := range c.Files {
 		for _, name := range f.Units {
 			if !c.exists(name) {
-				c.find(finding.NoSuchUnit, f.Pos, "%s is read by %s, which is not there", f.Path, name)
+				c.find(finding.NoSuchUnit, f.Pos, "%s is read by %s, which is not there", f.Path, name).
+					Hintf("name a unit of the host, such as hedgedoc-app.service, or one that its system has")
 			}
 		}
 	}
@@ -105,7 +110,8 @@ func (c *closing) dependencies() {
 		for _, target := range s.Targets {
 			for _, name := range target.Units {
 				if !c.exists(name) {
-					c.find(finding.NoSuchUnit, target.Pos, "%s is read by %s, which is not there", target.At, name)
+					c.find(finding.NoSuchUnit, target.Pos, "%s is read by %s, which is not there", target.At, name).
+						Hintf("name a unit of the host, such as hedgedoc-app.service, or one that its system has")
 				}
 			}
 		}
@@ -181,10 +187,11 @@ func (c *closing) sources() {
 	for _, u := range c.units {
 		for _, l := range u.lines("Container", "Volume") {
 			source, _, _ := strings.Cut(l.Value, ":")
-			if strings.HasPrefix(source, "/usr/local/etc/") && !c.written(source) {
-				c.find(finding.NoSuchFile, l.Pos, "%s mounts %s, which nothing writes", u.Name, source)
+			if strings.HasPrefix(source, "/usr/local/etc/") && !c.written[source] {
+				c.find(finding.NoSuchFile, l.Pos, "%s mounts %s, which nothing writes", u.Name, source).
+					Hintf("declare it under files of the service, or mount what is there")
 			}
-			if strings.HasPrefix(source, "/srv/") && !c.written(source) {
+			if strings.HasPrefix(source, "/srv/") && !c.written[source] {
 				c.find(finding.NoSuchFile, l.Pos, "%s mounts %s, which no volume makes", u.Name, source).
 					Hintf("declare it under volumes of the service")
 			}
@@ -199,21 +206,26 @@ func (c *closing) sources() {
 	}
 }
 
-// written reports whether a path is a file of the tree, holds some, or is made by tmpfiles.
-func (c *closing) written(p string) bool {
-	for _, f := range c.Files {
-		if f.Path == p || strings.HasPrefix(f.Path, p+"/") {
-			return true
+// written are the paths that there will be: files of the tree, the directories
+// above them, and what tmpfiles makes.
+func (t *Tree) written() map[string]bool {
+	w := map[string]bool{}
+	for _, f := range t.Files {
+		for p := f.Path; !w[p] && len(p) > 1; p = path.Dir(p) {
+			w[p] = true
 		}
-		if strings.HasPrefix(f.Path, "/etc/tmpfiles.d/") {
-			for _, line := range strings.Split(string(f.Body), "\n") {
-				if w := strings.Fields(line); len(w) > 1 && w[1] == p {
-					return true
-				}
+	}
+	for _, f := range t.Files {
+		if !strings.HasPrefix(f.Path, "/etc/tmpfiles.d/") {
+			continue
+		}
+		for line := range strings.Lines(string(f.Body)) {
+			if words := strings.Fields(line); len(words) > 1 {
+				w[words[1]] = true
 			}
 		}
 	}
-	return false
+	return w
 }
 
 // cycles finds units that wait for themselves: systemd would drop one of the
@@ -232,7 +244,8 @@ func (c *closing) cycles() {
 				visit(next)
 			case 1:
 				loop := append(slices.Clone(trail[slices.Index(trail, next):]), next)
-				c.find(finding.UnitCycle, after[next], "units wait for each other: %s", strings.Join(loop, " after "))
+				c.find(finding.UnitCycle, after[next], "units wait for each other: %s", strings.Join(loop, " after ")).
+					Hintf("take one of the waits out")
 			}
 		}
 		trail = trail[:len(trail)-1]

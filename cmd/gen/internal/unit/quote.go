@@ -9,8 +9,10 @@ import (
 // Literal keeps systemd from expanding specifiers and variables in a value:
 // what a quadlet says ends up in the ExecStart= of the service made from it.
 func Literal(s string) string {
-	return strings.NewReplacer("%", "%%", "$", "$$").Replace(s)
+	return literal.Replace(s)
 }
+
+var literal = strings.NewReplacer("%", "%%", "$", "$$")
 
 // Text keeps systemd from expanding specifiers in what it only shows; in such
 // a value a dollar sign means itself.

@@ -1,0 +1,166 @@
+package load
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+	"gen.example/cmd/gen/internal/parallel"
+	"gen.example/schema"
+	"gen.example/services"
+)
+
+// A parsed file, and what is wrong with it; syntax is nil if it could not be read.
+type parsed struct {
+	syntax   *ast.File
+	text     []byte
+	findings []*finding.Finding
+}
+
+// A folder is where the files of a package are, and how findings name it.
+type folder struct {
+	files fs.FS
+	dir   string
+	shown string
+}
+
+func (d folder) name(file string) string { return path.Join(d.shown, path.Base(file)) }
+
+// parse reads files of a folder, side by side, with some of their fields changed.
+func (d folder) parse(files []string, changes map[string]change) []parsed {
+	out := make([]parsed, len(files))
+	parallel.Each(len(files), func(i int) {
+		text, err := read(d.files, files[i])
+		r := &repository{changes: changes}
+		out[i] = parsed{r.parse(d.name(files[i]), text, err), text, r.findings}
+	})
+	return out
+}
+
+// A dependency is a package that hosts/ imports, or one that such a package does.
+type dependency struct {
+	*build.Instance      // nil for a package of CUE's own
+	read            bool // to its end
+	missing         bool // it leads nowhere, and so does what is taken from it
+	broken          bool // it, or one that it imports, could not be read
+}
+
+// readImports reads all packages that a host may import before any host is
+// evaluated: they share them, and CUE writes to a package while it is completed.
+func (r *repository) readImports() {
+	r.imports = map[string]*dependency{}
+	uses := []*ast.ImportSpec{ast.NewImport(nil, Module+"/schema")} // by rules
+	for _, s := range r.files {
+		uses = append(uses, s.imports...)
+	}
+	for _, use := range uses {
+		// A package that does nothing but import tells the context of the import.
+		one := r.context.NewInstance("hosts", r.load)
+		one.Files = []*ast.File{{Decls: []ast.Decl{&ast.ImportDecl{Specs: []*ast.ImportSpec{use}}}}}
+		one.Complete() // what is wrong is in the findings
+	}
+}
+
+// load resolves an import, once.
+func (r *repository) load(pos token.Pos, spec string) *build.Instance {
+	if known, ok := r.imports[spec]; ok {
+		if !known.read {
+			known.broken = true
+			r.find(finding.Import, pos, "%q is imported by a package that it imports itself", spec).
+				Hintf("take one of the imports out; what both need can stand in a third package")
+		}
+		return known.Instance
+	}
+	dep := &dependency{}
+	r.imports[spec] = dep
+	defer func() { dep.read = true }()
+	p := ast.ParseImportPath(spec)
+	isCUEs := !strings.Contains(strings.Split(p.Path, "/")[0], ".")
+	if isCUEs && isStandard(spec) {
+		return nil
+	}
+	before := len(r.findings)
+	dep.Instance = r.context.NewInstance(p.Path, r.load)
+	dep.ImportPath, dep.PkgName, dep.Module = p.String(), p.Qualifier, r.module
+	d, ok := r.folder(p)
+	dep.missing = !ok || isCUEs
+	switch {
+	case isCUEs:
+		r.find(finding.Import, pos, "CUE has no package %q", spec).Hint = finding.DidYouMean(spec, standard, "it has "+strings.Join(standard, ", "))
+	case ok:
+		r.fill(dep.Instance, pos, p, d)
+	default:
+		r.find(finding.Import, pos, "there is no package %q", spec).
+			Hintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (cue.mod/module.cue)", Module)
+	}
+	if dep.missing {
+		dep.Complete() // so that CUE does not do it later, on two processors
+	}
+	dep.broken = dep.broken || len(r.findings) > before && !dep.missing || slices.ContainsFunc(dep.Imports, r.broken)
+	return dep.Instance
+}
+
+func (r *repository) broken(inst *build.Instance) bool { return r.imports[inst.ImportPath].broken }
+
+// folder is where a package is: the binary's are schema and services, the
+// repository's are on its disk. There is no registry.
+func (r *repository) folder(p ast.ImportPath) (d folder, found bool) {
+	own, inside := strings.CutPrefix(p.Path, r.module+"/")
+	switch {
+	case r.module != "" && inside:
+		return folder{r.root, own, own}, true
+	case p.Path == Module+"/schema":
+		return folder{schema.Files, ".", p.Path}, true
+	case p.Path == Module+"/services":
+		return folder{services.Files, ".", p.Path}, true
+	}
+	return folder{}, false
+}
+
+// fill reads a package from its folder.
+func (r *repository) fill(inst *build.Instance, pos token.Pos, p ast.ImportPath, d folder) {
+	within := &repository{root: d.files}
+	for _, f := range d.parse(within.list(d.dir), r.changes) {
+		within.findings = append(within.findings, f.findings...)
+		if f.syntax == nil || f.syntax.PackageName() != p.Qualifier {
+			continue
+		}
+		if p.Path != Module+"/schema" && p.Path != Module+"/services" {
+			r.ownFiles = append(r.ownFiles, f.syntax.Filename)
+		}
+		if err := inst.AddSyntax(f.syntax); err != nil {
+			within.findings = append(within.findings, plain(err)...)
+		}
+	}
+	within.refuseSpread(d.dir, p.Qualifier)
+	if len(inst.Files) == 0 && len(within.findings) == 0 {
+		r.find(finding.Import, pos, "there is no package %s in %s", p.Qualifier, d.shown).
+			Hintf("put a file there that begins with: package %s", p.Qualifier)
+	}
+	r.findings = append(r.findings, within.findings...)
+	if err := inst.Complete(); err != nil {
+		r.findings = append(r.findings, plain(err)...)
+	}
+}
+
+// readable reports whether every package that a file imports could be read.
+func (r *repository) readable(f *ast.File) bool {
+	for use := range f.ImportSpecs() {
+		if spec, err := strconv.Unquote(use.Path.Value); err == nil && r.imports[spec] != nil && r.imports[spec].broken {
+			return false
+		}
+	}
+	return true
+}
+
+// missing reports whether an import leads nowhere.
+func (r *repository) missing(spec string) bool {
+	return r.imports[spec] != nil && r.imports[spec].missing
+}

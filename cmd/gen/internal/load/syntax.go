@@ -1,0 +1,217 @@
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/scanner"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+)
+
+// syntaxError words an error of CUE's parser.
+func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
+	said := e.Error()
+	f := finding.New(finding.Syntax, e.Position(), "%s", plainWords(said)).
+		Hintf("a field is written name: value, a block of fields {…}, a list […], text \"…\"")
+	if strings.Contains(said, "found 'EOF'") {
+		if open := neverClosed(e.Position().Filename(), text); open.IsValid() {
+			f.Pos, f.What = open, "this bracket is never closed"
+			f.Hintf("close it where it should end; what follows is read as if it were inside")
+		}
+		return f
+	}
+	if at := assignment(text, e.Position()); strings.Contains(said, "expected label") && at > 0 {
+		f.Pos, f.What = placeAt(e.Position().Filename(), text, at), "this is no field"
+		return f.Hintf("a field is written with a colon: name: value")
+	}
+	at := min(e.Position().Offset(), len(text))
+	rest, _, _ := strings.Cut(string(text[at:]), "\n")
+	line := lineBefore(text, e.Position()) + "\x00" + rest
+	for _, k := range syntaxErrors {
+		if strings.Contains(said, k.said) && k.line.MatchString(line) {
+			f.What = k.what
+			f.Hint = or(k.hint, f.Hint)
+			break
+		}
+	}
+	return f
+}
+
+// syntaxErrors are what CUE's parser says, where in a line (\x00 is the place), and what
+// that means. The first that fits counts.
+var syntaxErrors = []struct {
+	said       string
+	line       *regexp.Regexp
+	what, hint string
+}{
+	{"string literal not terminated", anywhere, "this text has no closing quote", `a text ends on its own line, with the quote it began with; """ begins one of several lines`},
+	{"illegal integer number", regexp.MustCompile(`\x000`), "this is no number", `a mode is a text: "0700"`},
+	{"illegal character", regexp.MustCompile(`\x00[“”„‘’«»]`), "this is no quotation mark", `text stands in straight ones: "…"`},
+	{"escape sequence", anywhere, "this is no escape sequence", `a backslash in a text is written twice: \\`},
+	{"missing ','", regexp.MustCompile(`\x00 *\{`), "an & is missing before this bracket", "a definition is filled in with DEFINITION & {…}"},
+	{"missing ',' in struct", anywhere, "two fields are not parted", "write a comma between them, or each on a line of its own"},
+	{"missing ','", anywhere, "two elements of a list are not parted", "write a comma behind each"},
+	{"expected label", regexp.MustCompile(`^\s*#\x00? `), "this is no field", "a comment begins with //"},
+	{"expected label", anywhere, "this is no field", ""},
+	{"expected operand", anywhere, "a value is missing here", ""},
+	{"expected 'EOF'", regexp.MustCompile(`\x00[]})]`), "this bracket closes what was never opened", "take it out, or open one before it"},
+	{"unmatched", anywhere, "this bracket closes what was never opened", "take it out, or open one before it"},
+}
+
+var anywhere = regexp.MustCompile(``)
+
+var found = regexp.MustCompile(`found '[A-Z]+' `)
+
+// plainWords takes the words of CUE's own parser out of what it says.
+func plainWords(said string) string {
+	said = found.ReplaceAllString(said, "found ")
+	return strings.NewReplacer("newline", "the end of the line", "'EOF'", "the end of the file", "operand", "a value", "label", "a field's name",
+		"string literal", "text", "struct literal", "a block of fields", "list literal", "a list").Replace(said)
+}
+
+// assignment is where an equals sign stands for a colon, on the line of a place
+// or the one before it, 0 if there is none: CUE finds it too late.
+func assignment(text []byte, p token.Pos) int {
+	end := min(p.Offset(), len(text))
+	begin := max(0, bytes.LastIndexByte(text[:end], '\n'))
+	begin = bytes.LastIndexByte(text[:begin], '\n') + 1
+	if eol := bytes.IndexByte(text[end:], '\n'); eol >= 0 {
+		end += eol
+	}
+	if g := equals.FindSubmatchIndex(text[begin:end]); g != nil {
+		return begin + g[2]
+	}
+	return 0
+}
+
+var equals = regexp.MustCompile(`[\w"] *(=)[^=~]`)
+
+// placeAt is the place of a byte of a file.
+func placeAt(name string, text []byte, offset int) token.Pos {
+	f := token.NewFile(name, -1, len(text))
+	f.SetLinesForContent(text)
+	return f.Pos(offset, token.NoRelPos)
+}
+
+// neverClosed is the bracket that is never closed: the first whose closing one
+// stands further out than its own line, as files are indented, else the last open one.
+func neverClosed(name string, text []byte) token.Pos {
+	file := token.NewFile(name, -1, len(text))
+	var s scanner.Scanner
+	s.Init(file, text, nil, 0)
+	type bracket struct {
+		pos    token.Pos
+		indent int
+	}
+	var open []bracket
+	for {
+		pos, tok, _ := s.Scan()
+		switch tok {
+		case token.LBRACE, token.LBRACK, token.LPAREN:
+			open = append(open, bracket{pos, indentOf(text, pos)})
+		case token.RBRACE, token.RBRACK, token.RPAREN:
+			if len(open) == 0 {
+				return token.NoPos
+			}
+			last := open[len(open)-1]
+			if first(text, pos) && indentOf(text, pos) < last.indent {
+				return last.pos
+			}
+			open = open[:len(open)-1]
+		case token.EOF:
+			if len(open) == 0 {
+				return token.NoPos
+			}
+			return open[len(open)-1].pos
+		}
+	}
+}
+
+// indentOf is how far in the line of a place begins.
+func indentOf(text []byte, p token.Pos) int {
+	line := lineBefore(text, p)
+	return len(line) - len(strings.TrimLeft(line, "\t "))
+}
+
+// first reports whether nothing stands before a place on its line.
+func first(text []byte, p token.Pos) bool { return strings.Trim(lineBefore(text, p), "\t ") == "" }
+
+func lineBefore(text []byte, p token.Pos) string {
+	before := string(text[:p.Offset()])
+	return before[strings.LastIndexByte(before, '\n')+1:]
+}
+
+// refuseUnused finds imports and let clauses that nothing refers to, which CUE
+// does not do for gen because a host is read without the others, and fields that
+// hide an import.
+func (r *repository) refuseUnused(f *ast.File) (unused bool) {
+	before := len(r.findings)
+	for s := range f.ImportSpecs() {
+		name, used, hidden := importName(s), false, (*ast.Ident)(nil)
+		ast.Walk(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ImportDecl:
+				return false
+			case *ast.SelectorExpr:
+				if id, ok := n.X.(*ast.Ident); ok && id.Name == name && id.Node != ast.Node(s) && hidden == nil {
+					hidden = id
+				}
+			case *ast.Ident:
+				used = used || n.Node == ast.Node(s)
+			}
+			return true
+		}, nil)
+		switch {
+		case hidden != nil:
+			r.hiddenImports = append(r.hiddenImports, finding.Place(hidden.Pos()))
+			r.find(finding.Reference, hidden.Pos(), "%s is the field around it here, and hides the import", name).And(s.Pos()).
+				Hintf("name the import otherwise: import %s %s", otherName(name), s.Path.Value)
+		case !used:
+			r.find(finding.Reference, s.Pos(), "the import %s is never used", s.Path.Value).Hintf("leave it out")
+		}
+	}
+	ast.Walk(f, func(n ast.Node) bool {
+		if let, ok := n.(*ast.LetClause); ok && !mentions(f, let.Ident) {
+			r.find(finding.Reference, let.Pos(), "%s is never used", let.Ident.Name).Hintf("leave it out")
+		}
+		return true
+	}, nil)
+	return len(r.findings) > before
+}
+
+// otherName is a name for an import that no field of a host has.
+func otherName(name string) string {
+	if name == "services" {
+		return "catalog"
+	}
+	return "the_" + name
+}
+
+// standard are the packages of CUE's own, for suggestions.
+var standard = strings.Fields(`crypto/ed25519 crypto/hmac crypto/md5 crypto/sha1 crypto/sha256 crypto/sha512 encoding/base64
+	encoding/csv encoding/hex encoding/json encoding/toml encoding/yaml html list math math/bits net path regexp strconv strings
+	struct text/tabwriter text/template time uuid`)
+
+// importOf guesses the package of CUE's own that a name was meant to be.
+func importOf(name string) string {
+	for _, p := range standard {
+		if path.Base(p) == name {
+			return p
+		}
+	}
+	return ""
+}
+
+// isStandard reports whether CUE itself has a package.
+func isStandard(spec string) bool {
+	err := cuecontext.New().CompileString(fmt.Sprintf("import %q", spec)).Err()
+	return err == nil || !strings.Contains(err.Error(), "undefined")
+}

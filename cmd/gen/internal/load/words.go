@@ -1,0 +1,454 @@
+package load
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+)
+
+// word says a mistake in the user's terms. It is nil if another finding says it already.
+func (d *diagnosis) word(m *mistake, pkg, rest cue.Value) *finding.Finding {
+	switch m.kind {
+	case unknown:
+		return d.wordUnknown(m, pkg, rest)
+	case required:
+		return d.wordRequired(m, pkg)
+	case vague:
+		return d.wordVague(m, rest)
+	case reference:
+		return d.wordReference(m, pkg)
+	case value:
+		return d.wordValue(m, rest)
+	}
+	return d.wordOther(m)
+}
+
+// find is a finding at the mistake's place.
+func (d *diagnosis) at(m *mistake, code finding.Code, format string, args ...any) *finding.Finding {
+	return finding.New(code, d.place(m), format, args...)
+}
+
+// place is the user's value, else what CUE says it was made from, else the
+// nearest thing around it that the user wrote.
+func (d *diagnosis) place(m *mistake) token.Pos {
+	if len(m.fields) > 0 {
+		x := m.fields[0]
+		if el := x.element(m.index); el != nil {
+			return el.Pos()
+		}
+		if m.kind == unknown {
+			return x.field.Label.Pos()
+		}
+		return unalias(x.field.Value).Pos()
+	}
+	if x := d.inOwnService(m.path); x != nil {
+		return x.field.Label.Pos()
+	}
+	for _, in := range []func(string) bool{inHosts, d.users} {
+		for _, p := range m.places {
+			if m.kind != vague && m.kind != required && in(p.Filename()) {
+				return p
+			}
+		}
+	}
+	if x := d.shared(m.path); x != nil {
+		return x.field.Label.Pos()
+	}
+	if p := d.places.at(m.path...); p.IsValid() {
+		return p
+	}
+	if m.at.IsValid() {
+		return m.at
+	}
+	return FilePos(d.repository.files[0].name)
+}
+
+// shared is the nearest thing around a path that stands under a name of the
+// user's own, if the path's value is taken from there.
+func (d *diagnosis) shared(path []string) (best *entry) {
+	for n := len(path); n > 0 && best == nil; n-- {
+		for _, x := range d.fields[strings.Join(path[:n], sep)] {
+			ast.Walk(x.field.Value, func(node ast.Node) bool {
+				id, ok := node.(*ast.Ident)
+				for k := len(path); ok && k > n && best == nil; k-- {
+					if at := d.fields[strings.Join(append([]string{id.Name}, path[n:k]...), sep)]; len(at) > 0 {
+						best = at[0]
+					}
+				}
+				return best == nil
+			}, nil)
+		}
+		if len(d.fields[strings.Join(path[:n], sep)]) > 0 {
+			break // the user wrote it, and nothing nearer
+		}
+	}
+	return best
+}
+
+// inOwnService is the nearest thing around a path in the definition of a service
+// of the repository's own.
+func (d *diagnosis) inOwnService(path []string) (best *entry) {
+	const service = 4 // hosts.H.services.S
+	if len(path) <= service {
+		return nil
+	}
+	var uses string
+	for _, x := range d.fields[strings.Join(path[:service], sep)] {
+		uses += printed(x.field.Value)
+	}
+	for _, name := range d.ownFiles {
+		f := d.file(name)
+		if f == nil {
+			continue
+		}
+		d.walk(f, func(x *entry) {
+			inner := x.path[1:]
+			if strings.Contains(uses, x.path[0]) && len(inner) > 0 && len(inner) < len(path)-service+1 &&
+				slices.Equal(inner, path[service:service+len(inner)]) && (best == nil || len(x.path) > len(best.path)) {
+				best = x
+			}
+		})
+	}
+	return best
+}
+
+func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Finding {
+	around, name := m.path[:len(m.path)-1], m.name()
+	known, form := d.fieldsOf(rest, around, name)
+	if len(known) == 0 && form == nil {
+		known, form = d.fieldsOf(pkg, around, name)
+	}
+	hint := finding.DidYouMean(name, known, "")
+	if form != nil && hint == "" {
+		f := d.at(m, finding.Value, "%q cannot stand in %s: it is %s", name, subject(around), form.not()).Hintf("give it another name")
+		for _, other := range []string{strings.ToLower(name), capital(name), "/" + name} {
+			if form.takes(strconv.Quote(other)) {
+				return f.Hintf("did you mean %q?", other)
+			}
+		}
+		return f
+	}
+	f := d.at(m, finding.UnknownField, "%s has no field %q", subject(around), name)
+	if f.Hint = hint; hint == "" {
+		f.Hintf("its fields are %s", strings.Join(known, ", "))
+	}
+	return f
+}
+
+// fieldsOf are the names that may stand in a struct, and the form, if a name has
+// not got it, of those that are the user's to choose.
+func (d *diagnosis) fieldsOf(pkg cue.Value, path []string, but string) (names []string, form *wanted) {
+	if !pkg.Exists() {
+		return nil, nil
+	}
+	iter, err := pkg.LookupPath(selectors(pkg, path)).Fields(cue.Optional(true), cue.Patterns(true))
+	for err == nil && iter.Next() {
+		sel := iter.Selector()
+		switch {
+		case sel.ConstraintType() == cue.PatternConstraint:
+			if w := (&wanted{rest: sel.Pattern(), given: pkg.Context().Encode(but)}); w.rest.Unify(w.given).Err() != nil {
+				form = w
+			}
+		case sel.LabelType() == cue.StringLabel && sel.Unquoted() != but:
+			names = append(names, sel.Unquoted())
+		}
+	}
+	slices.Sort(names)
+	return names, form
+}
+
+func (d *diagnosis) wordRequired(m *mistake, pkg cue.Value) *finding.Finding {
+	around, name := m.path[:len(m.path)-1], m.name()
+	f := d.at(m, finding.Required, "%s needs %s", subject(around), name)
+	f.Hint = fmt.Sprintf("add %s: …", name)
+	if about := d.remark(m); about != "" {
+		f.Hintf("add %s: …  (%s)", name, about)
+	}
+	if n := len(around) - 1; n > 0 && hasPatterns(pkg.LookupPath(selectors(pkg, around[:n]))) {
+		// A new thing of its kind, or another one's name misspelt.
+		others, _ := d.fieldsOf(pkg, around[:n], around[n])
+		if mean := finding.DidYouMean(around[n], others, ""); mean != "" {
+			f.Hint = mean + " else " + f.Hint
+		}
+	}
+	return f
+}
+
+// hasPatterns reports whether a struct takes names of the user's choice.
+func hasPatterns(v cue.Value) bool {
+	iter, err := v.Fields(cue.Optional(true), cue.Patterns(true))
+	for err == nil && iter.Next() {
+		if iter.Selector().ConstraintType() == cue.PatternConstraint {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *diagnosis) wordVague(m *mistake, rest cue.Value) *finding.Finding {
+	f := d.at(m, finding.Required, "%s has no value", subject(m.path)).And(d.rules(m)...)
+	if strings.HasPrefix(m.format, "required field missing") {
+		f.What = m.name() + " is missing"
+	}
+	about := d.remark(m)
+	f.Hint = strings.TrimSpace("give it one " + parenthesis(about))
+	if len(m.fields) == 0 {
+		return f
+	}
+	if x, ok := m.fields[0].field.Value.(*ast.BinaryExpr); ok && x.Op == token.OR && defaultOf(x) == "" {
+		return d.at(m, finding.Required, "%s is left open: %s", subject(m.path), short(printed(x))).Hintf("write one of them, or mark one with * as the default")
+	}
+	mine := defaultOf(m.fields[0].field.Value)
+	theirs, ok := rest.LookupPath(selectors(rest, m.path)).Default()
+	if mine != "" && ok {
+		return d.at(m, finding.Fixed, "%s has two defaults, %s and %s, and so no value", m.name(), mine, shown(theirs)).
+			Hintf("write the value itself: %s: %s", m.name(), mine)
+	}
+	return f
+}
+
+// defaultOf is what an expression marks as its default.
+func defaultOf(x ast.Expr) (text string) {
+	ast.Walk(x, func(n ast.Node) bool {
+		if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.MUL {
+			text = printed(u.X)
+		}
+		return text == ""
+	}, nil)
+	return text
+}
+
+func (d *diagnosis) wordValue(m *mistake, rest cue.Value) *finding.Finding {
+	if len(m.fields) == 0 {
+		return d.wordOther(m)
+	}
+	given := short(printed(m.fields[0].field.Value))
+	path := selectors(rest, m.path)
+	if el := m.fields[0].element(m.index); el != nil {
+		given = short(printed(el))
+		path = cue.MakePath(append(path.Selectors(), indexSelector(m.index))...)
+	}
+	w := wanted{rest: rest.LookupPath(path)}
+	if !rest.Exists() {
+		return d.wordOther(m)
+	}
+	w.given = rest.Context().CompileString(given)
+	fixed := w.fixed()
+	if fixed != "" && m.index != "" { // the list is fixed as a whole
+		m.index = ""
+		return d.wordValue(m, rest)
+	}
+	if fixed == "" && len(m.fields) > 1 {
+		other := m.fields[1]
+		return d.at(m, finding.Fixed, "%s is both %s and %s", m.name(), given, short(printed(other.field.Value))).
+			And(other.field.Value.Pos()).Hintf("keep one of them")
+	}
+	if fixed != "" {
+		return d.at(m, finding.Fixed, "%s is fixed to %s, and cannot be %s", m.name(), fixed, given).And(d.rules(m)...).
+			Hintf("leave it out: only a value with a default can be replaced")
+	}
+	not := w.not()
+	if not == "" {
+		return d.wordOther(m)
+	}
+	verb := "is"
+	if m.index != "" {
+		verb = "holds"
+	}
+	f := d.at(m, finding.Value, "%s %s %s, which is %s", m.name(), verb, given, not).And(d.rules(m)...)
+	f.Hint = d.hint(m, w, given)
+	return f
+}
+
+func indexSelector(index string) cue.Selector {
+	i, _ := strconv.Atoi(index)
+	return cue.Index(i)
+}
+
+// hint is what was probably meant by a value that does not fit.
+func (d *diagnosis) hint(m *mistake, w wanted, given string) string {
+	name := m.name()
+	kind, is := w.rest.IncompleteKind(), w.given.IncompleteKind()
+	bare := strings.Trim(given, `"'`)
+	switch {
+	case is == cue.NullKind:
+		return "leave the line out to have the default"
+	case is == cue.StringKind && kind&cue.StringKind == 0 && w.takes(bare):
+		return fmt.Sprintf("without quotes: %s: %s", name, bare)
+	case is&(cue.NumberKind|cue.BoolKind|cue.BytesKind) != 0 && w.takes(strconv.Quote(bare)):
+		return fmt.Sprintf("in quotes: %s: %s", name, strconv.Quote(bare))
+	case kind == cue.ListKind && is != cue.ListKind:
+		return fmt.Sprintf("in brackets: %s: [%s]", name, given)
+	case kind == cue.StructKind:
+		if names, _ := d.fieldsOf(w.rest, nil, ""); len(names) > 0 {
+			return "its fields are " + strings.Join(names, ", ")
+		}
+	}
+	if is == cue.StringKind && !strings.ContainsAny(bare, "0123456789") {
+		if mean := finding.DidYouMean(bare, w.choices(), ""); mean != "" {
+			return mean
+		}
+	}
+	if about := d.remark(m); about != "" {
+		return about
+	}
+	if byDefault, ok := w.rest.Default(); ok && byDefault.IsConcrete() {
+		return "by default it is " + shown(byDefault)
+	}
+	return "see what it may be in the schema: " + finding.Place(w.rest.Pos())
+}
+
+// takes reports whether a literal may stand there.
+func (w wanted) takes(literal string) bool {
+	v := w.rest.Context().CompileString(literal)
+	return v.Err() == nil && v.IsConcrete() && w.rest.Unify(v).Validate() == nil
+}
+
+// choices are the texts that may stand there.
+func (w wanted) choices() (texts []string) {
+	for _, x := range w.failing(w.expr()) {
+		if lit, ok := x.(*ast.BasicLit); ok {
+			if s, err := strconv.Unquote(lit.Value); err == nil {
+				texts = append(texts, s)
+			}
+		}
+	}
+	return texts
+}
+
+// rules are the places outside hosts/ that speak of the mistake's own value.
+func (d *diagnosis) rules(m *mistake) (rules []token.Pos) {
+	for _, p := range m.places {
+		if !inHosts(p.Filename()) && !InSchema(p) && d.named(p, m.name()) != nil {
+			rules = append(rules, p)
+		}
+	}
+	return rules[:min(1, len(rules))]
+}
+
+// remark is what the schema or a definition says of a field, or of the map that it is in.
+func (d *diagnosis) remark(m *mistake) string {
+	for n := len(m.path) - 1; n >= 0 && n >= len(m.path)-2; n-- {
+		for _, p := range m.places {
+			if x := d.named(p, m.path[n]); x != nil && !inHosts(p.Filename()) {
+				if text := remark(x.field); text != "" {
+					return text
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func parenthesis(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "(" + s + ")"
+}
+
+func (m *mistake) name() string {
+	if len(m.path) == 0 {
+		return "the value"
+	}
+	return m.path[len(m.path)-1]
+}
+
+// wordOther words what has no better words.
+func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
+	if slices.ContainsFunc(m.places, d.usesMissing) {
+		return nil
+	}
+	said := fmt.Sprintf(m.format, m.args...)
+	switch {
+	case strings.HasPrefix(m.format, "conflicting values") && len(m.args) >= 4:
+		return d.at(m, finding.Value, "%s is %v, which is not %v", m.name(), m.args[0], or(typeWords[fmt.Sprint(m.args[1])], fmt.Sprint(m.args[1]))).And(d.rules(m)...).
+			Hintf("it is made from other values: see the places")
+	case strings.HasPrefix(m.format, "conflicting values"):
+		return d.at(m, finding.Fixed, "%s is both %v and %v", m.name(), m.args[0], m.args[1]).And(m.places...).
+			Hintf("only a value with a default can be replaced")
+	case m.name() == "name" && len(m.path) > 1:
+		return d.wordName(m, said)
+	case strings.HasPrefix(m.format, "invalid value") && len(m.args) == 2:
+		words := fmt.Sprint(m.args[1])
+		if x, err := parser.ParseExpr("", words); err == nil {
+			words = or(wanted{}.words(x), words)
+		}
+		return d.at(m, finding.Value, "%s is %v, which is not %s", m.name(), m.args[0], words).And(m.places...).
+			Hintf("it is made from other values: see the places")
+	case strings.HasPrefix(m.format, "invalid operands"):
+		return d.at(m, finding.Value, "%s cannot be computed: %v and %v do not go together with %v", m.name(), m.args[0], m.args[1], m.args[2]).
+			Hintf("numbers go with numbers, text with text; \"\\(x)\" puts a value into a text")
+	case strings.Contains(m.format, "arithmetic"), strings.Contains(m.format, "division"), strings.Contains(m.format, "error in call"):
+		return d.at(m, finding.Value, "%s cannot be computed: %s", m.name(), strings.TrimPrefix(said, "failed arithmetic: ")).
+			Hintf("write the value itself, or mend what it is computed from")
+	case strings.Contains(m.format, "cycl"):
+		return d.at(m, finding.Reference, "%s is made from itself", subject(m.path)).And(m.places...).
+			Hintf("give one of the values in the circle")
+	case strings.HasPrefix(m.format, "imported and not used") && inHosts(d.place(m).Filename()):
+		return nil // found when the file was read
+	case strings.HasPrefix(m.format, "unreferenced alias"), strings.HasPrefix(m.format, "imported and not used"):
+		return d.at(m, finding.Reference, "%v is never used", m.args[0]).Hintf("leave it out")
+	}
+	return d.at(m, finding.Value, "%s cannot be worked out: %s", m.name(), plainWords(said)).And(m.places...).
+		Hintf("write the value itself, or look at what it is made from")
+}
+
+// wordName words a key that is no name for a host or a service.
+func (d *diagnosis) wordName(m *mistake, said string) *finding.Finding {
+	key := m.path[len(m.path)-2]
+	f := d.at(m, finding.Value, "%q cannot be a name: %s", key, said)
+	if len(m.args) == 2 {
+		f.What = fmt.Sprintf("%q is not %s", key, patterns[fmt.Sprint(m.args[1])])
+	}
+	if low := strings.ToLower(key); low != key && len(key) <= 12 {
+		return f.Hintf("in small letters: %s", low)
+	}
+	return f.Hintf("give it another name; title: is for people")
+}
+
+// subject names what a path leads to as the user would: hosts.vps1.services.git
+// is git, and git's containers.app is git.containers.app.
+func subject(path []string) string {
+	switch {
+	case len(path) == 0:
+		return "the fleet"
+	case len(path) >= 4 && path[0] == "hosts" && path[2] == "services":
+		return strings.Join(path[3:], ".")
+	case len(path) >= 2 && (path[0] == "hosts" || strings.HasPrefix(path[0], "_")):
+		return strings.Join(path[1:], ".")
+	}
+	return strings.Join(path, ".")
+}
+
+// selectors leads to a path of a package, also to names of the user's own.
+func selectors(pkg cue.Value, path []string) cue.Path {
+	var sels []cue.Selector
+	for _, p := range path {
+		switch {
+		case strings.HasPrefix(p, "#"):
+			sels = append(sels, cue.Def(p))
+		case strings.HasPrefix(p, "_"):
+			sels = append(sels, cue.Hid(p, pkg.BuildInstance().ID()))
+		default:
+			sels = append(sels, cue.Str(p))
+		}
+	}
+	return cue.MakePath(sels...)
+}
+
+// capital is a name with a large first letter.
+func capital(name string) string {
+	r, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(r)) + name[size:]
+}

@@ -1,0 +1,108 @@
+// Package synthetic makes fleets to measure with: any number of hosts that run
+// the same twenty services, eighteen of the repository's own and two of the
+// catalogue's. The services differ in size and kind, and each host gives every
+// one of them a name of its own and some of them other overrides, so that no
+// two hosts and no two services of a host are alike.
+//
+// The same fleet is written as CUE and as jsonnet, so that tools can be compared.
+package synthetic
+
+import "fmt"
+
+// CUE is a repository of n hosts: its files by their paths.
+func CUE(n int) map[string]string {
+	files := map[string]string{
+		"cue.mod/module.cue": "module: \"fleet.example@v0\"\nlanguage: version: \"v0.17.0\"\n",
+		"hosts/fleet.cue":    fleet,
+		"services/parts.cue": parts,
+	}
+	for _, s := range services() {
+		files["services/"+s.name+".cue"] = s.cue()
+	}
+	for i := range n {
+		h := newHost(i)
+		files["hosts/"+h.name+".cue"] = h.cue()
+	}
+	return files
+}
+
+// Jsonnet is the same fleet: fleet.jsonnet gives all hosts, services.libsonnet
+// what the schema and the services say. What the catalogue's services come to
+// is read from catalogue.json: {HOST: {SERVICE: …}}.
+func Jsonnet(n int) map[string]string {
+	lib := defaults + "\n{\n"
+	for _, s := range services() {
+		lib += s.jsonnet()
+	}
+	hosts := "local s = import 'services.libsonnet';\nlocal catalogue = import 'catalogue.json';\n{\n"
+	for i := range n {
+		hosts += newHost(i).jsonnet()
+	}
+	return map[string]string{"services.libsonnet": lib + "}\n", "fleet.jsonnet": hosts + "}\n"}
+}
+
+const fleet = `package hosts
+
+import "gen.example/schema"
+
+fleet: {
+	domain: "example.org"
+	mesh: network: "10.44.0.0/16"
+}
+
+// gen checks this in any case; the two lines tell editors and cue.
+fleet: schema.#Fleet
+hosts: [Name=string]: schema.#Host & {name: Name, #fleet: fleet}
+`
+
+// A host of a fleet, by its number.
+type host struct {
+	number int
+	name   string
+}
+
+func newHost(i int) host { return host{i, fmt.Sprintf("h%03d", i)} }
+
+// overrides are what a host says of its nth service.
+func (h host) overrides(n int, name string) object {
+	o := object{{"domain", fmt.Sprintf("%s.%s.example.org", name, h.name)}}
+	seed := h.number*7 + n*13 // which of them is arbitrary, and always the same
+	if seed%4 == 0 {
+		o = append(o, field{"version", fmt.Sprintf("2.%d.%d", n, seed%30)})
+	}
+	if seed%10 == 3 {
+		o = append(o, field{"logLevel", "debug"})
+	}
+	if seed%20 == 5 {
+		o = append(o, field{"containers", object{{"app", object{{"env", object{{"EXTRA_" + h.label(), "on"}}}}}}})
+	}
+	return o
+}
+
+// label is the host's name as part of a variable's.
+func (h host) label() string { return fmt.Sprintf("H%03d", h.number) }
+
+func (h host) meshAddress() string {
+	return fmt.Sprintf("10.44.%d.%d", h.number/200, h.number%200+1)
+}
+
+func (h host) address() string { return fmt.Sprintf("203.0.%d.%d", h.number/200, h.number%200+1) }
+
+func (h host) cue() string {
+	out := fmt.Sprintf("package hosts\n\nimport (\n\town \"fleet.example/services\"\n\tcatalog \"gen.example/services\"\n)\n\nhosts: %s: {\n", h.name)
+	out += fmt.Sprintf("\tos: \"debian-13\"\n\taddress: %q\n\tmesh: address: %q\n", h.address(), h.meshAddress())
+	out += "\tservices: {\n\t\ttraefik: catalog.#Traefik & {acme: email: \"ada@example.org\"}\n\t\tnode: catalog.#NodeExporter\n"
+	for n, s := range services() {
+		out += fmt.Sprintf("\t\t%s: own.%s & %s\n", s.name, s.definition(), cueValue(h.overrides(n, s.name)))
+	}
+	return out + "\t}\n}\n"
+}
+
+func (h host) jsonnet() string {
+	out := fmt.Sprintf("  %s: s.host + {\n    name: %q, os: 'debian-13', address: %q, mesh: {address: %q},\n", h.name, h.name, h.address(), h.meshAddress())
+	out += fmt.Sprintf("    services: catalogue[%q] + {\n", h.name)
+	for n, s := range services() {
+		out += fmt.Sprintf("      %s: s.%s + {name: %q} + %s,\n", s.name, s.name, s.name, jsonnetValue(h.overrides(n, s.name)))
+	}
+	return out + "    },\n  },\n"
+}
