@@ -22,7 +22,7 @@ import (
 // git's, and git apply and patch -p1 do in OUT what gen would do, but for what
 // is binary.
 func showDiff(c *command) int {
-	dirs, code := c.targets("-o")
+	dirs, code := c.compileTargets()
 	if code != ok {
 		return code
 	}

@@ -44,20 +44,27 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 	return f, out, nil
 }
 
-func (c *command) compile() (map[string]bundle.Bundle, int) {
+// read compiles the repository.
+func (c *command) read() (map[string]bundle.Bundle, []*finding.Finding, int) {
 	info, err := os.Stat(c.dir)
 	if err == nil && !info.IsDir() {
 		err = errors.New(c.dir + " is not a directory")
 	}
 	if err != nil {
-		return nil, c.misused("%v", err)
+		return nil, nil, c.misused("%v", err)
 	}
 	c.progress.say("reading")
 	_, bundles, fs := compile(c.dir, func(done, total int) { c.progress.say("reading host %d of %d", done, total) })
-	if len(fs) > 0 {
-		return nil, c.report(fs)
+	return bundles, fs, ok
+}
+
+// compile reads the repository and says what is wrong with it.
+func (c *command) compile() (map[string]bundle.Bundle, int) {
+	bundles, fs, code := c.read()
+	if code != ok {
+		return nil, code
 	}
-	return bundles, ok
+	return bundles, c.report(fs)
 }
 
 // report says what was found, in the form that was asked for.
@@ -80,7 +87,7 @@ func (c *command) report(fs []*finding.Finding) int {
 
 // generate writes the hosts asked for, or all of them and what belongs to none.
 func generate(c *command) int {
-	dirs, code := c.targets("-o")
+	dirs, code := c.compileTargets()
 	if code != ok {
 		return code
 	}

@@ -18,15 +18,20 @@ type target struct {
 	stale     bool          // the fleet has no such host
 }
 
-// targets are the directories that a run is about, in the order of their names.
-// OUT was named with an option.
-func (c *command) targets(option string) ([]target, int) {
-	if c.out == "" {
-		return nil, c.misused("%s needs a directory", option)
-	}
+// compileTargets compiles for OUT, as -o names it.
+func (c *command) compileTargets() ([]target, int) {
 	bundles, code := c.compile()
 	if code != ok {
 		return nil, code
+	}
+	return c.targets(bundles, "-o")
+}
+
+// targets are the directories that a run is about, in the order of their names.
+// OUT was named with an option.
+func (c *command) targets(bundles map[string]bundle.Bundle, option string) ([]target, int) {
+	if c.out == "" {
+		return nil, c.misused("%s needs a directory", option)
 	}
 	names, code := c.wanted(bundles)
 	if code != ok {

@@ -135,14 +135,14 @@ func compiledTo(t *testing.T, fleet string) map[string]string {
 	t.Helper()
 	out := t.TempDir()
 	mustGen(t, "-C", fleet, "-o", out)
-	return onDisk(t, out)
+	return withModes(t, out)
 }
 
 // begin makes the directory what the first fleet compiles to.
 func (r *rewriting) begin(t *testing.T) {
 	t.Helper()
 	run([]string{"-C", r.before, "-o", r.out}, &bytes.Buffer{}, &bytes.Buffer{})
-	if diff := cmp.Diff(r.old, onDisk(t, r.out)); diff != "" {
+	if diff := cmp.Diff(r.old, withModes(t, r.out)); diff != "" {
 		t.Fatalf("the beginning is wrong:\n%s", diff)
 	}
 }
@@ -151,7 +151,7 @@ func (r *rewriting) begin(t *testing.T) {
 // unfinished is there unless nobody could take it away.
 func (r *rewriting) whole(t *testing.T, killed bool) {
 	t.Helper()
-	for p, body := range onDisk(t, r.out) {
+	for p, body := range withModes(t, r.out) {
 		if strings.HasPrefix(filepath.Base(p), ".gen-") {
 			if !killed {
 				t.Errorf("%s is left", p)
@@ -161,7 +161,7 @@ func (r *rewriting) whole(t *testing.T, killed bool) {
 		}
 	}
 	for _, host := range []string{"one", "gone", "new"} {
-		if there := r.of(host, onDisk(t, r.out)); len(there) > 0 && !r.broken(host) &&
+		if there := r.of(host, withModes(t, r.out)); len(there) > 0 && !r.broken(host) &&
 			!maps.Equal(there, r.of(host, r.old)) && !maps.Equal(there, r.of(host, r.now)) {
 			t.Errorf("push would take %s for whole: %v", host, slices.Sorted(maps.Keys(there)))
 		}
@@ -189,7 +189,7 @@ func (r *rewriting) repair(t *testing.T) {
 	if said, code := gen(t, "-C", r.after, "-o", r.out); code != ok {
 		t.Errorf("the next run exits with %d: %s", code, said)
 	}
-	if diff := cmp.Diff(r.now, onDisk(t, r.out)); diff != "" {
+	if diff := cmp.Diff(r.now, withModes(t, r.out)); diff != "" {
 		t.Errorf("the next run makes (+) another tree than it should (-):\n%s", diff)
 	}
 }

@@ -26,7 +26,7 @@ const temp = ".gen-"
 // links, and lists directories after files.
 type folder interface {
 	list(dir string) ([]fs.FileInfo, error)
-	read(path string) ([]byte, error)
+	read(path string, size int) ([]byte, error)
 }
 
 // compare is what has to change for a folder to hold exactly the bundle, sorted
@@ -72,7 +72,7 @@ func (b Bundle) visit(f folder, dir string, folders map[string]bool, at map[stri
 		case c == nil:
 			at[p] = &Change{Path: p, Old: e}
 		default:
-			c.Old, c.Same = e, c.New.same(e, func() ([]byte, error) { return f.read(p) })
+			c.Old, c.Same = e, c.New.same(f, p, e)
 			if c.Same && e.Mode() == fs.FileMode(c.New.Mode) {
 				delete(at, p)
 			}
@@ -87,11 +87,11 @@ func theirs(name string) bool {
 }
 
 // same reports whether a file holds what it should. One that cannot be read does not.
-func (f *File) same(there fs.FileInfo, read func() ([]byte, error)) bool {
+func (f *File) same(in folder, path string, there fs.FileInfo) bool {
 	if !there.Mode().IsRegular() || there.Size() != int64(len(f.Body)) {
 		return false
 	}
-	body, err := read()
+	body, err := in.read(path, len(f.Body))
 	return err == nil && bytes.Equal(body, f.Body)
 }
 

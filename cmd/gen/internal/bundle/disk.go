@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -246,7 +247,7 @@ func (d *disk) infos(dir string) (infos []fs.FileInfo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := root.Open(".")
+	f, err := root.OpenFile(".", quick, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -261,13 +262,24 @@ func (d *disk) infos(dir string) (infos []fs.FileInfo, err error) {
 	return infos, err
 }
 
-func (d *disk) read(p string) ([]byte, error) {
+func (d *disk) read(p string, size int) ([]byte, error) {
 	root, err := d.in(path.Dir(p))
+	if err != nil || size == 0 {
+		return nil, err
+	}
+	f, err := root.OpenFile(path.Base(p), quick, 0)
 	if err != nil {
 		return nil, err
 	}
-	return root.ReadFile(path.Base(p))
+	defer f.Close()
+	body := make([]byte, size)
+	_, err = io.ReadFull(f, body)
+	return body, err
 }
+
+// quick is how files are opened to be read. Package os then leaves out four
+// calls that try whether it could wait for them; and nobody waits for a pipe.
+const quick = os.O_RDONLY | syscall.O_NONBLOCK
 
 // apply makes the changes. Between two of them it may stop.
 func (d *disk) apply(ctx context.Context, changes []Change) error {

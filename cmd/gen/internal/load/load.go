@@ -63,6 +63,9 @@ func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 			defaults(h)
 			hosts[i] = h
 		}
+		for _, s := range step {
+			s(int(done.Add(1)), len(jobs)-1)
+		}
 	})
 
 	for i := range jobs {
