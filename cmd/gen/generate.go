@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"gen.example/cmd/gen/internal/bundle"
@@ -14,8 +15,8 @@ import (
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/load"
+	"gen.example/cmd/gen/internal/parallel"
 	"gen.example/cmd/gen/internal/render"
-	"gen.example/cmd/gen/internal/tree"
 )
 
 // compile is the pure middle: everything gen writes, by directory, or the
@@ -28,18 +29,24 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 	if len(fs) > 0 {
 		return f, nil, finding.Sort(fs)
 	}
-	var trees []*tree.Tree
-	for _, h := range f.Hosts {
-		t := render.Host(f, h)
-		fs = append(fs, t.Close()...)
-		trees = append(trees, t)
-	}
-	if len(fs) > 0 {
+	bundles := make([]bundle.Bundle, len(f.Hosts)+1)
+	open := make([][]*finding.Finding, len(f.Hosts))
+	parallel.Each(len(bundles), func(i int) {
+		if i == len(f.Hosts) {
+			bundles[i] = bundle.Fleet(render.Fleet(f))
+			return
+		}
+		t := render.Host(f, f.Hosts[i])
+		if open[i] = t.Close(); len(open[i]) == 0 {
+			bundles[i] = bundle.Host(t)
+		}
+	})
+	if fs = slices.Concat(open...); len(fs) > 0 {
 		return f, nil, finding.Sort(fs)
 	}
-	out := map[string]bundle.Bundle{"fleet": bundle.Fleet(render.Fleet(f))}
-	for _, t := range trees {
-		out[t.Host] = bundle.Host(t)
+	out := map[string]bundle.Bundle{"fleet": bundles[len(f.Hosts)]}
+	for i, h := range f.Hosts {
+		out[h.Name.V] = bundles[i]
 	}
 	return f, out, nil
 }

@@ -92,7 +92,10 @@ Example:
     $ out/vps1/push root@203.0.113.10
 `
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	setHeap()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // A command is what the user asked for.
 type command struct {

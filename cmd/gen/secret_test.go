@@ -266,7 +266,7 @@ func TestSecretRefuses(t *testing.T) {
 		{"new demo.key", "", "there already", misused},
 		{"new ../x", "", "no secret", misused},
 		{"init-host one", "", "an identity already", misused},
-		{"init-host won", "", `did you mean "one"?`, misused},
+		{"init-host oen", "", `did you mean "one"?`, misused},
 		{"rotate demo.key -stdin", "", "empty", misused},
 		{"rotate demo.key -stdin -ssh", "x", "one source", misused},
 		{"rotate demo.key -length 0", "", "0 characters", misused},

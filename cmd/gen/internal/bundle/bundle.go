@@ -6,6 +6,7 @@ package bundle
 import (
 	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,13 +38,12 @@ var unsummed = []string{"push", "user-data", "RUNBOOK.md"}
 // Host is a host's bundle.
 func Host(t *tree.Tree) Bundle {
 	b := Bundle{
-		"install":  {0o755, install},
-		"push":     {0o755, push},
-		"MANIFEST": {0o644, manifest(t)},
-		"UNITS":    {0o644, units(t)},
-		"LINES":    {0o644, lines(t)},
-		"IMAGES":   {0o644, list(t.Images)},
-		"SECRETS":  {0o644, secrets(t)},
+		"install": {0o755, install},
+		"push":    {0o755, push},
+		"UNITS":   {0o644, units(t)},
+		"LINES":   {0o644, lines(t)},
+		"IMAGES":  {0o644, list(t.Images)},
+		"SECRETS": {0o644, secrets(t)},
 	}
 	for _, f := range t.Files {
 		b["rootfs"+f.Path] = File{0o644, f.Bytes()}
@@ -51,6 +51,7 @@ func Host(t *tree.Tree) Bundle {
 	for _, s := range t.Secrets {
 		b["secrets/"+s.Name+".age"] = File{0o644, s.Bytes}
 	}
+	b["MANIFEST"] = File{0o644, b.manifest(t)}
 	return b.seal(t.Host)
 }
 
@@ -68,18 +69,23 @@ func (b Bundle) seal(name string) Bundle {
 	var s strings.Builder
 	for _, path := range slices.Sorted(maps.Keys(b)) {
 		if !slices.Contains(unsummed, path) {
-			fmt.Fprintf(&s, "%x  %s\n", sha256.Sum256(b[path].Body), path)
+			s.WriteString(sum(b[path].Body) + "  " + path + "\n")
 		}
 	}
 	b[sums] = File{0o644, []byte(s.String())}
 	return b
 }
 
+func sum(body []byte) string {
+	s := sha256.Sum256(body)
+	return hex.EncodeToString(s[:])
+}
+
 // manifest rows: mode, owner:group, SHA-256, path.
-func manifest(t *tree.Tree) []byte {
+func (b Bundle) manifest(t *tree.Tree) []byte {
 	var rows []string
 	for _, f := range t.Files {
-		rows = append(rows, row(f.Mode, f.Owner, fmt.Sprintf("%x", sha256.Sum256(f.Bytes())), f.Path))
+		rows = append(rows, row(f.Mode, f.Owner, sum(b["rootfs"+f.Path].Body), f.Path))
 	}
 	return list(rows)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
 
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/schema"
@@ -131,7 +132,7 @@ func schemaFiles(t *testing.T) (files []*ast.File) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := parseFile(name, text)
+		f, err := parser.ParseFile(name, text, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
 		}

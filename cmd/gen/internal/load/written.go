@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -55,7 +56,7 @@ func (w *written) file(name string) *ast.File {
 	}
 	w.files[name] = nil
 	if err == nil {
-		w.files[name], _ = parseFile(name, text)
+		w.files[name], _ = parser.ParseFile(name, text, parser.ParseComments, parser.Version(languageVersion))
 	}
 	return w.files[name]
 }

@@ -143,7 +143,10 @@ func (t *Tree) extended(d *File, us map[string]*Unit) (names []string) {
 
 // lines are the values of a key over a unit's file and drop-ins.
 func (u *Unit) lines(section, key string) (out []unit.Line) {
-	for _, f := range u.files() {
+	if u.file != nil {
+		out = u.file.Unit.Values(section, key)
+	}
+	for _, f := range u.dropins {
 		out = append(out, f.Unit.Values(section, key)...)
 	}
 	return out

@@ -3,8 +3,7 @@
 package unit
 
 import (
-	"fmt"
-	"strings"
+	"bytes"
 
 	"cuelang.org/go/cue/token"
 )
@@ -94,21 +93,26 @@ func (f *File) Value(section, key string) string {
 
 // Bytes is the file as it is written. Sections without lines are left out.
 func (f *File) Bytes() []byte {
-	var b strings.Builder
+	var b bytes.Buffer
+	put := func(words ...string) {
+		for _, w := range words {
+			b.WriteString(w)
+		}
+	}
 	if f.Comment != "" {
-		fmt.Fprintf(&b, "# %s\n", f.Comment)
+		put("# ", f.Comment, "\n")
 	}
 	for _, s := range f.Sections {
 		if len(s.Lines) == 0 {
 			continue
 		}
 		if b.Len() > 0 {
-			b.WriteByte('\n')
+			put("\n")
 		}
-		fmt.Fprintf(&b, "[%s]\n", s.Name)
+		put("[", s.Name, "]\n")
 		for _, l := range s.Lines {
-			fmt.Fprintf(&b, "%s=%s\n", l.Key, l.Value)
+			put(l.Key, "=", l.Value, "\n")
 		}
 	}
-	return []byte(b.String())
+	return bytes.Clone(b.Bytes()) // without the room to grow
 }
