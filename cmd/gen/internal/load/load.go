@@ -48,11 +48,6 @@ func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 
 	var done atomic.Int64
 	parallel.Each(len(jobs), func(i int) {
-		defer func() {
-			for _, s := range step {
-				s(min(int(done.Add(1)), len(jobs)-1), len(jobs)-1) // the fleet's own part is none
-			}
-		}()
 		e := &evaluation{repository: r, host: jobs[i]}
 		if jobs[i] == "" {
 			found[i] = e.read(f, "fleet")
