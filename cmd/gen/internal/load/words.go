@@ -142,6 +142,9 @@ func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Findin
 	if f.Hint = hint; hint == "" {
 		f.Hintf("its fields are %s", strings.Join(known, ", "))
 	}
+	if hint == "" && !inHosts(f.Pos.Filename()) {
+		f.Hint += "\na definition with parameters of its own has the other inside its block: #Mine: {catalog.#HedgeDoc, " + name + ": …}"
+	}
 	return f
 }
 
