@@ -1,0 +1,96 @@
+package load
+
+import (
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+)
+
+// fold keeps the errors nobody else explains.
+func fold(ms []*mistake) (kept []*mistake) {
+	ms = join(ms)
+	for i, m := range ms {
+		explained := false
+		for j, by := range ms {
+			explained = explained || i != j && explains(by, m, j < i)
+		}
+		if !explained {
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+// join makes one mistake of several about one thing.
+func join(ms []*mistake) (kept []*mistake) {
+	first := map[string]*mistake{}
+	for _, m := range ms {
+		if b := first[m.about()]; b != nil {
+			if slices.Equal(b.path, m.path) {
+				b.places = append(b.places, m.places...)
+			}
+			continue
+		}
+		first[m.about()] = m
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+// isHeader reports whether an error only announces others.
+func (m *mistake) isHeader() bool { return strings.Contains(m.format, "errors in empty disjunction") }
+
+// about tells what a mistake is about from all other things.
+func (m *mistake) about() string {
+	switch {
+	case m.kind == reference:
+		return finding.Place(m.at)
+	case len(m.fields) > 0:
+		return m.key(m.fields[0])
+	}
+	return strings.Join(m.path, sep)
+}
+
+// explains reports whether a mistake is the reason for another: the other's
+// value was made from the one's, or it cannot be told and is in the same service.
+func explains(by, m *mistake, before bool) bool {
+	from := func(p token.Pos) bool {
+		return slices.ContainsFunc(by.fields, func(x *entry) bool { return x.spans(p) })
+	}
+	switch {
+	case by.kind == vague && m.kind != vague:
+		return false
+	case m.kind == required && by.kind == unknown && finding.DidYouMean(by.name(), []string{m.name()}, "") != "" &&
+		slices.Equal(by.path[:len(by.path)-1], m.path[:len(m.path)-1]):
+		return true // the field is there, misspelt
+	case (by.kind == unknown || by.kind == value && len(by.fields) > 0) && len(by.path) < len(m.path) && slices.Equal(by.path, m.path[:len(by.path)]):
+		return true // the whole block is wrong
+	case m.index != "" && by.index == "" && len(by.fields) > 0 && len(m.fields) > 0 && by.fields[0].at() == m.fields[0].at():
+		return true // the whole list does not fit
+	case len(m.fields) == 0 && slices.ContainsFunc(m.places, from):
+		return true
+	case m.kind != vague:
+		return false
+	case by.kind != vague:
+		return sameService(m.path, by.path) || len(by.path) < 4 // of the fleet or the host itself
+	case !sameService(m.path, by.path):
+		return false
+	}
+	// Of several that cannot be told one speaks for the service: one that the user wrote, else the first.
+	if written := len(by.fields) > 0; written != (len(m.fields) > 0) {
+		return written
+	}
+	return before
+}
+
+// sameService reports whether two paths hosts.H.services.S… lead to one service.
+func sameService(a, b []string) bool {
+	const n = 4
+	if len(a) < n || len(b) < n {
+		return len(a) > 0 && len(b) > 0 && a[0] == b[0]
+	}
+	return slices.Equal(a[:n], b[:n])
+}

@@ -1,0 +1,122 @@
+package load
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/finding"
+)
+
+// wordValue words a value of the user's that does not fit, by what the rest makes of its place.
+func (d *diagnosis) wordValue(m *mistake, rest cue.Value) *finding.Finding {
+	if len(m.fields) == 0 {
+		return d.wordOther(m)
+	}
+	given := short(printed(m.fields[0].field.Value))
+	path := selectors(rest, m.path)
+	if el := m.fields[0].element(m.index); el != nil {
+		given = short(printed(el))
+		path = cue.MakePath(append(path.Selectors(), indexSelector(m.index))...)
+	}
+	w := wanted{rest: rest.LookupPath(path)}
+	if !rest.Exists() {
+		return d.wordOther(m)
+	}
+	w.given = rest.Context().CompileString(given)
+	fixed := w.fixed()
+	if fixed != "" && m.index != "" { // the list is fixed as a whole
+		m.index = ""
+		return d.wordValue(m, rest)
+	}
+	if fixed == "" && len(m.fields) > 1 {
+		other := m.fields[1]
+		return d.at(m, finding.Fixed, "%s is both %s and %s", m.name(), given, short(printed(other.field.Value))).
+			And(other.field.Value.Pos()).Hintf("keep one of them")
+	}
+	if fixed != "" {
+		return d.at(m, finding.Fixed, "%s is fixed to %s, and cannot be %s", m.name(), fixed, given).And(d.rules(m)...).
+			Hintf("leave it out: only a value with a default can be replaced")
+	}
+	not := w.not()
+	if not == "" {
+		return d.wordOther(m)
+	}
+	verb := "is"
+	if m.index != "" {
+		verb = "holds"
+	}
+	f := d.at(m, finding.Value, "%s %s %s, which is %s", m.name(), verb, given, not).And(d.rules(m)...)
+	f.Hint = d.hint(m, w, given)
+	return f
+}
+
+func indexSelector(index string) cue.Selector {
+	i, _ := strconv.Atoi(index)
+	return cue.Index(i)
+}
+
+// hint is what was probably meant by a value that does not fit.
+func (d *diagnosis) hint(m *mistake, w wanted, given string) string {
+	name := m.name()
+	kind, is := w.rest.IncompleteKind(), w.given.IncompleteKind()
+	bare := strings.Trim(given, `"'`)
+	switch {
+	case is == cue.NullKind:
+		return "leave the line out to have the default"
+	case is == cue.StringKind && kind&cue.StringKind == 0 && w.takes(bare):
+		return fmt.Sprintf("without quotes: %s: %s", name, bare)
+	case is&(cue.NumberKind|cue.BoolKind|cue.BytesKind) != 0 && w.takes(strconv.Quote(bare)):
+		return fmt.Sprintf("in quotes: %s: %s", name, strconv.Quote(bare))
+	case kind == cue.ListKind && is != cue.ListKind:
+		return fmt.Sprintf("in brackets: %s: [%s]", name, given)
+	case kind == cue.StructKind:
+		if names, _ := d.fieldsOf(w.rest, nil, ""); len(names) > 0 {
+			return "its fields are " + strings.Join(names, ", ")
+		}
+	}
+	if is == cue.StringKind && !strings.ContainsAny(bare, "0123456789") {
+		if mean := finding.DidYouMean(bare, w.choices(), ""); mean != "" {
+			return mean
+		}
+	}
+	if about := d.remark(m); about != "" {
+		return about
+	}
+	if byDefault, ok := w.rest.Default(); ok && byDefault.IsConcrete() {
+		return "by default it is " + shown(byDefault)
+	}
+	return "see what it may be in the schema: " + finding.Place(w.rest.Pos())
+}
+
+// takes reports whether a literal may stand there.
+func (w wanted) takes(literal string) bool {
+	v := w.rest.Context().CompileString(literal)
+	return v.Err() == nil && v.IsConcrete() && w.rest.Unify(v).Validate() == nil
+}
+
+// choices are the texts that may stand there.
+func (w wanted) choices() (texts []string) {
+	for _, x := range w.failing(w.expr()) {
+		if lit, ok := x.(*ast.BasicLit); ok {
+			if s, err := strconv.Unquote(lit.Value); err == nil {
+				texts = append(texts, s)
+			}
+		}
+	}
+	return texts
+}
+
+// rules are the places outside hosts/ that speak of the mistake's own value.
+func (d *diagnosis) rules(m *mistake) (rules []token.Pos) {
+	for _, p := range m.places {
+		if !inHosts(p.Filename()) && !InSchema(p) && d.named(p, m.name()) != nil {
+			rules = append(rules, p)
+		}
+	}
+	return rules[:min(1, len(rules))]
+}
