@@ -79,7 +79,7 @@ func TestWrong(t *testing.T) {
 	number := func(s string) *Node { return &Node{Kind: Number, Scalar: s} }
 	for want, n := range map[string]*Node{
 		"TOML has no null":                           Obj("a", Obj("b", &Node{})),
-		"a TOML document is a block of fields":                Strs("a"),
+		"a TOML document is a block of fields":       Strs("a"),
 		"99999999999999999999 is too large for TOML": Obj("a", number("99999999999999999999")),
 		"": Obj("a", number("9223372036854775807"), "b", number("1e300"), "c", Obj()),
 	} {
@@ -88,7 +88,7 @@ func TestWrong(t *testing.T) {
 		}
 	}
 	for want, n := range map[string]*Node{
-		"an INI file is a block of settings, or of sections of them":              Str("a", token.NoPos),
+		"an INI file is a block of settings, or of sections of them":                   Str("a", token.NoPos),
 		"a section of an INI file holds no other":                                      Obj("a", Obj("b", Obj())),
 		"a value of an INI file has one line":                                          Obj("a", Str("x\ny", token.NoPos)),
 		`an INI file cannot keep the blanks around " x"`:                               Obj("a", Obj("b", Strs("ok", " x"))),

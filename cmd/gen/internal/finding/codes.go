@@ -84,7 +84,7 @@ var Meanings = []struct {
 	{Syntax, "A CUE file cannot be parsed, or an import in it cannot."},
 	{Unreadable, "A file cannot be read, is no UTF-8, or is larger than anybody writes."},
 	{Unsupported, "A file uses a feature of CUE that gen does not honour, and would otherwise mean something else to gen than to cue."},
-	{Import, "An import is served neither by gen nor by the repository's own module. There is no registry."},
+	{Import, "An import is served neither by gen nor by the repository's own module (there is no registry), or packages import each other."},
 	{TopLevel, "The top level of hosts/ holds something other than fleet:, hosts: and names of its own (let, _ or #)."},
 	{HostNames, "A host's name is computed. Hosts are declared by literal names, so that each can be evaluated by itself."},
 	{NoHosts, "There is no fleet in the directory, or it has no hosts."},

@@ -1,11 +1,13 @@
 package load
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -275,6 +277,21 @@ func (r *repository) seenBy(host string) (files []*ast.File) {
 		files = append(files, f)
 	}
 	return append(files, mustParse(Module+"/hosts/rules.cue", []byte("package "+r.pkg+"\n"+rules)))
+}
+
+// importing is a package that imports another one and asks for its host only.
+func importing(hosts *build.Instance, host string) *build.Instance {
+	const path = Module + "/hosts"
+	c := build.NewContext(build.Loader(func(token.Pos, string) *build.Instance { return hosts }))
+	inst := c.NewInstance("", nil)
+	f := mustParse(path+"/host.cue", fmt.Appendf(nil, "import fleet %q\nhost: fleet.hosts[%s]\n", path, literal.String.Quote(host)))
+	if err := inst.AddSyntax(f); err != nil {
+		panic("load: importing: " + err.Error())
+	}
+	if err := inst.Complete(); err != nil {
+		panic("load: importing: " + err.Error())
+	}
+	return inst
 }
 
 // mustParse is for what parsed before.

@@ -53,10 +53,8 @@ func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 			found[i] = e.read(f, "fleet")
 			return
 		}
-		h := new(fleet.Host)
-		if found[i] = e.read(h, "hosts", e.host); h.Name.Set {
-			defaults(h)
-			hosts[i] = h
+		if hosts[i], found[i] = e.readHost(); hosts[i] != nil {
+			defaults(hosts[i])
 		}
 		for _, s := range step {
 			s(int(done.Add(1)), len(jobs)-1)
@@ -90,7 +88,7 @@ func merge(all, more []*finding.Finding) []*finding.Finding {
 	return all
 }
 
-// read decodes what stands at a path into dst, unless there are findings.
+// read decodes what stands at a path of the package into dst, unless there are findings.
 func (e *evaluation) read(dst any, path ...string) []*finding.Finding {
 	inst, found := e.instance(e.host)
 	if inst == nil {
@@ -102,6 +100,29 @@ func (e *evaluation) read(dst any, path ...string) []*finding.Finding {
 	}
 	e.decode(pkg.LookupPath(selectors(pkg, path)), dst, path)
 	return nil
+}
+
+// readHost reads the host. CUE evaluates a package whole, but of one that is
+// imported no more than is asked for; so the host is looked at from outside
+// first, without the names of the user's own that others use. Those are the
+// fleet's part. Only if something is wrong is the package read whole, in which
+// mistakes are told better.
+func (e *evaluation) readHost() (*fleet.Host, []*finding.Finding) {
+	h := new(fleet.Host)
+	inst, found := e.instance(e.host)
+	if inst == nil {
+		return nil, found
+	}
+	host := cuecontext.New().BuildInstance(importing(inst, e.host)).LookupPath(cue.ParsePath("host"))
+	if host.Validate(cue.All(), cue.Concrete(true)) == nil {
+		e.decode(host, h, []string{"hosts", e.host})
+		return h, nil
+	}
+	found = e.read(h, "hosts", e.host)
+	if !h.Name.Set {
+		return nil, found
+	}
+	return h, found
 }
 
 // An evaluation is one host (or, with no name, what the hosts share) in a context of its own.
