@@ -101,13 +101,17 @@ type containerChecker struct {
 func (k *containerChecker) at(p ...token.Pos) []token.Pos { return append(p, k.near...) }
 
 // reference is an image's reference with registry and tag or digest
-// (github.com/distribution/reference).
-var reference = regexp.MustCompile(`^([a-z0-9.-]+(?::[0-9]+)?)/[a-z0-9._/-]+(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(@sha256:[0-9a-f]{64})?$`)
+// (github.com/distribution/reference), but for the lengths: a
+// pattern that counts is slow to compile, which is done at every start.
+var reference = regexp.MustCompile(`^([a-z0-9.-]+(?::[0-9]+)?)/[a-z0-9._/-]+(?::([A-Za-z0-9_][A-Za-z0-9._-]*))?(@sha256:[0-9a-f]+)?$`)
 
 // reference reports whether an image is written as it must be.
 func (c *hostChecker) reference(image, what string, where []token.Pos) bool {
 	before := len(c.findings)
 	g := reference.FindStringSubmatch(image)
+	if g != nil && (len(g[2]) > 128 || g[3] != "" && len(g[3]) != len("@sha256:")+64) {
+		g = nil
+	}
 	switch {
 	case g == nil && !strings.ContainsAny(image, " \t\n") && image != "":
 		c.find(finding.Image, where, "%s: the image %q has no registry", what, image).Hintf("write it whole, such as docker.io/library/%s", path.Base(image))

@@ -82,10 +82,10 @@ func (f *Fleet) Wanted() []*Wanted {
 	return all
 }
 
-var secretName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$`)
+var secretName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`)
 
 // IsSecretName reports whether a secret may have that name, which becomes a part of a file's.
-func IsSecretName(name string) bool { return secretName.MatchString(name) }
+func IsSecretName(name string) bool { return len(name) <= 63 && secretName.MatchString(name) }
 
 // SecretName is the name of a secret's ciphertext in the repository: its
 // environment, the service or host it belongs to, and its own name. Production

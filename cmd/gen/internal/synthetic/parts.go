@@ -41,5 +41,48 @@ import "gen.example/schema"
 }
 `
 
-// defaults are what the schema gives, and the parts, in jsonnet.
-const defaults = ``
+// defaults are the schema's, and the parts, in jsonnet.
+const defaults = `
+local host = {
+  environment: 'production', domain: 'example.org', listen: self.address,
+  proxy: {subnet: '10.89.0.0/24', address: '10.89.0.2', subnet6: 'fd89::/64', address6: 'fd89::2'},
+  pool: '10.90.0.0/16', sysctl: {'net.ipv4.ip_nonlocal_bind': 1, 'net.ipv6.ip_nonlocal_bind': 1},
+  files: {}, units: {}, secrets: {},
+};
+local service = {
+  title: self.name, containers: {}, pod: false, images: {}, network: {unit: {}}, volumes: {}, secrets: {}, lines: {},
+  files: {}, units: {}, alerts: {}, probes: {}, restore: [], without: {},
+};
+local container = {
+  command: [], env: {}, secrets: {}, volumes: {}, mounts: {}, files: {}, derived: {}, needs: {}, oneshot: false,
+  tasks: 1024, capabilities: [], hostNetwork: false, ports: {}, routes: {}, metrics: {}, unit: {},
+};
+local health = {interval: '30s', timeout: '5s', retries: 3};
+local volume = {mode: '0700', named: false, unit: {}};
+local metrics = {path: '/metrics'};
+local alert = {'for': '5m', severity: 'warning'};
+local file = {mode: '0644', owner: '0:0', on: 'restart', units: []};
+local route = {paths: [], except: [], headers: {}, redirects: {}};
+local line = {accepts: [], back: false};
+local cache = container + {
+  local my = self,
+  service:: error 'no service', megabytes:: error 'no megabytes',
+  image: 'registry.example.net/cache:8', tags: {follow: '8(\\.[0-9]+)*'}, imageVolumes: ['/data'], user: '999:999',
+  command: ['--maxmemory', my.megabytes + 'mb', '--appendonly', 'no'],
+  env: {CACHE_NAME: my.service, CACHE_MODE: 'lru'},
+  volumes: {cache: '/data'},
+  files: {'/etc/cache.conf': file + {text: '# of ' + my.service + '\nmaxmemory-policy allkeys-lru\n'}},
+  health: health + {command: ['cache-cli', 'ping']},
+  memory: '128M',
+};
+local exporter = container + {
+  local my = self,
+  service:: error 'no service', port:: error 'no port',
+  image: 'registry.example.net/exporter:1.4', tags: {none: 'a minor release may rename metrics'}, imageVolumes: [], user: '65534:65534',
+  command: ['--listen=:' + my.port, '--target=http://app:8080/stats'],
+  env: {EXPORTER_NAME: my.service},
+  needs: {app: true},
+  health: health + {command: ['wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:' + my.port + '/']},
+  metrics: {exporter: metrics + {port: my.port}},
+};
+`

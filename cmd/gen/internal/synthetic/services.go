@@ -48,10 +48,10 @@ func (s service) says() object {
 		{"about", "an application that " + s.name + " stands for, with a worker and a store"},
 		{"containers", s.containers()},
 		{"volumes", object{
-			{"data", object{{"owner", "1000:1000"}, {"backup", "stop"}}},
-			{"cache", object{{"owner", "999:999"}, {"mode", "0750"}, {"backup", "none"}, {"why", "it fills again by itself"}}},
+			{"data", typed{"volume", object{{"owner", "1000:1000"}, {"backup", "stop"}}}},
+			{"cache", typed{"volume", object{{"owner", "999:999"}, {"mode", "0750"}, {"backup", "none"}, {"why", "it fills again by itself"}}}},
 		}},
-		{"lines", object{{"app", object{{"line", s.name + "-2"}, {"accepts", list{s.name + "-1"}}, {"containers", object{{"app", true}}}}}}},
+		{"lines", object{{"app", typed{"line", object{{"line", s.name + "-2"}, {"accepts", list{s.name + "-1"}}, {"containers", object{{"app", true}}}}}}}},
 		{"units", s.units()},
 		{"alerts", s.alerts()},
 		{"probes", object{{"web", object{{"url", text("https://{{domain}}/healthz")}, {"body", "ok"}}}}},
@@ -83,13 +83,13 @@ func (s service) app() part {
 		{"env", s.env()},
 		{"volumes", object{{"data", "/var/lib/" + s.name}}},
 		{"files", s.files()},
-		{"health", object{{"command", list{"/usr/bin/" + s.name, "health", "--quiet"}}, {"interval", "20s"}}},
+		{"health", typed{"health", object{{"command", list{"/usr/bin/" + s.name, "health", "--quiet"}}, {"interval", "20s"}}}},
 		{"start", "10m"},
 		{"stop", "1m"},
 		{"memory", open(fmt.Sprintf("%dM", 256+64*(s.number%5)))},
 		{"capabilities", list{"CHOWN", "SETUID"}},
-		{"routes", object{{"web", object{{"host", ref("domain")}, {"port", 8080}, {"except", list{"/metrics"}}, {"headers", object{{"X-Served-By", s.name}}}}}}},
-		{"metrics", object{{"app", object{{"port", 8080}}}}},
+		{"routes", object{{"web", typed{"route", object{{"host", ref("domain")}, {"port", 8080}, {"except", list{"/metrics"}}, {"headers", object{{"X-Served-By", s.name}}}}}}}},
+		{"metrics", object{{"app", typed{"metrics", object{{"port", 8080}}}}}},
 		{"unit", object{{"Container", object{{"Ulimit", "nofile=65536:65536"}, {"Tmpfs", "/var/cache:mode=1777"}}}, {"Service", object{{"Nice", 5}}}}},
 	}}
 }
@@ -113,12 +113,12 @@ func (s service) env() object {
 func (s service) files() object {
 	etc := "/etc/" + s.name + "/"
 	f := object{
-		{etc + "main.yaml", object{{"yaml", s.settings()}}},
-		{etc + "limits.ini", object{{"ini", object{{"limits", object{{"requests", 100 + s.number}, {"burst", 20}, {"body", "8m"}}}, {"log", object{{"level", ref("logLevel")}, {"format", "json"}}}}}, {"mode", "0640"}, {"owner", "0:1000"}}},
-		{etc + "motd", object{{"text", text("Welcome to {{domain}}.\nIt runs " + s.name + " {{version}}.\n")}}},
+		{etc + "main.yaml", typed{"file", object{{"yaml", s.settings()}}}},
+		{etc + "limits.ini", typed{"file", object{{"ini", object{{"limits", object{{"requests", 100 + s.number}, {"burst", 20}, {"body", "8m"}}}, {"log", object{{"level", ref("logLevel")}, {"format", "json"}}}}}, {"mode", "0640"}, {"owner", "0:1000"}}}},
+		{etc + "motd", typed{"file", object{{"text", text("Welcome to {{domain}}.\nIt runs " + s.name + " {{version}}.\n")}}}},
 	}
 	for i := range s.number % 4 {
-		f = append(f, field{fmt.Sprintf("%sextra/%d.json", etc, i), object{{"json", object{{"id", i}, {"name", text("{{domain}}")}, {"tags", list{"a", "b", s.name}}, {"limits", object{{"size", 10 * i}, {"age", "30d"}}}}}}})
+		f = append(f, field{fmt.Sprintf("%sextra/%d.json", etc, i), typed{"file", object{{"json", object{{"id", i}, {"name", text("{{domain}}")}, {"tags", list{"a", "b", s.name}}, {"limits", object{{"size", 10 * i}, {"age", "30d"}}}}}}}})
 	}
 	return f
 }
@@ -149,7 +149,7 @@ func (s service) worker() part {
 		{"needs", object{{"app", true}, {"cache", true}}},
 		{"env", object{{"LOG_LEVEL", ref("logLevel")}, {"CACHE_URL", "redis://cache:6379/0"}, {"APP_URL", "http://app:8080"}, {"THREADS", ref("workers")}}},
 		{"volumes", object{{"data", "/var/lib/" + s.name}}},
-		{"health", object{{"none", "it serves nobody, and ends when it fails"}}},
+		{"health", typed{"health", object{{"none", "it serves nobody, and ends when it fails"}}}},
 		{"memory", "256M"},
 	}}
 }
@@ -165,13 +165,13 @@ func (s service) units() object {
 
 func (s service) alerts() (all object) {
 	for i := range 3 + s.number%3 {
-		all = append(all, field{fmt.Sprintf("Trouble%d", i), object{
+		all = append(all, field{fmt.Sprintf("Trouble%d", i), typed{"alert", object{
 			{"expr", text(fmt.Sprintf("rate(%s_errors_total{kind=\"%d\", instance=\"{{domain}}\"}[5m]) > 0.%d", s.name, i, i+1))},
 			{"for", fmt.Sprintf("%dm", 5*(i+1))},
 			{"severity", []string{"warning", "critical"}[i%2]},
 			{"summary", fmt.Sprintf("%s has trouble of kind %d", s.name, i)},
 			{"description", "look at its journal, and at what changed last"},
-		}})
+		}}})
 	}
 	return all
 }

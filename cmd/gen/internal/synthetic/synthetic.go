@@ -19,27 +19,26 @@ func CUE(n int) map[string]string {
 	for _, s := range services() {
 		files["services/"+s.name+".cue"] = s.cue()
 	}
-	for i := range n {
-		h := newHost(i)
+	for _, h := range hosts(n) {
 		files["hosts/"+h.name+".cue"] = h.cue()
 	}
 	return files
 }
 
-// Jsonnet is the same fleet: fleet.jsonnet gives all hosts, services.libsonnet
-// what the schema and the services say. What the catalogue's services come to
-// is read from catalogue.json: {HOST: {SERVICE: …}}.
+// Jsonnet is the same fleet: services.libsonnet has what the schema and the
+// services say, fleet.jsonnet the hosts. What the catalogue's services come to
+// on each host is not translated but read from catalogue.json.
 func Jsonnet(n int) map[string]string {
-	lib := defaults + "\n{\n"
-	for _, s := range services() {
-		lib += s.jsonnet()
+	return map[string]string{
+		"services.libsonnet": defaults + "{\nhost: host,\n" + join(services(), "", service.jsonnet) + "}\n",
+		"fleet.jsonnet": "local s = import 'services.libsonnet';\nlocal catalogue = import 'catalogue.json';\n" +
+			"{\nfleet: {domain: 'example.org', mesh: {network: '10.44.0.0/16'}, operators: {}, updateTime: '04:30'},\nhosts: {\n" +
+			join(hosts(n), "", host.jsonnet) + "}}\n",
 	}
-	hosts := "local s = import 'services.libsonnet';\nlocal catalogue = import 'catalogue.json';\n{\n"
-	for i := range n {
-		hosts += newHost(i).jsonnet()
-	}
-	return map[string]string{"services.libsonnet": lib + "}\n", "fleet.jsonnet": hosts + "}\n"}
 }
+
+// Catalogue are the services of the catalogue that every host runs.
+var Catalogue = []string{"node", "traefik"}
 
 const fleet = `package hosts
 
@@ -61,7 +60,12 @@ type host struct {
 	name   string
 }
 
-func newHost(i int) host { return host{i, fmt.Sprintf("h%03d", i)} }
+func hosts(n int) (all []host) {
+	for i := range n {
+		all = append(all, host{i, fmt.Sprintf("h%03d", i)})
+	}
+	return all
+}
 
 // overrides are what a host says of its nth service.
 func (h host) overrides(n int, name string) object {
@@ -74,13 +78,10 @@ func (h host) overrides(n int, name string) object {
 		o = append(o, field{"logLevel", "debug"})
 	}
 	if seed%20 == 5 {
-		o = append(o, field{"containers", object{{"app", object{{"env", object{{"EXTRA_" + h.label(), "on"}}}}}}})
+		o = append(o, field{"containers", object{{"app", object{{"env", object{{"EXTRA", h.name}, {"STORAGE", "remote"}}}}}}})
 	}
 	return o
 }
-
-// label is the host's name as part of a variable's.
-func (h host) label() string { return fmt.Sprintf("H%03d", h.number) }
 
 func (h host) meshAddress() string {
 	return fmt.Sprintf("10.44.%d.%d", h.number/200, h.number%200+1)
@@ -93,16 +94,16 @@ func (h host) cue() string {
 	out += fmt.Sprintf("\tos: \"debian-13\"\n\taddress: %q\n\tmesh: address: %q\n", h.address(), h.meshAddress())
 	out += "\tservices: {\n\t\ttraefik: catalog.#Traefik & {acme: email: \"ada@example.org\"}\n\t\tnode: catalog.#NodeExporter\n"
 	for n, s := range services() {
-		out += fmt.Sprintf("\t\t%s: own.%s & %s\n", s.name, s.definition(), cueValue(h.overrides(n, s.name)))
+		out += fmt.Sprintf("\t\t%s: own.%s & %s\n", s.name, s.definition(), cue(h.overrides(n, s.name)))
 	}
 	return out + "\t}\n}\n"
 }
 
 func (h host) jsonnet() string {
-	out := fmt.Sprintf("  %s: s.host + {\n    name: %q, os: 'debian-13', address: %q, mesh: {address: %q},\n", h.name, h.name, h.address(), h.meshAddress())
-	out += fmt.Sprintf("    services: catalogue[%q] + {\n", h.name)
+	out := fmt.Sprintf("%s: s.host + {\nname: %q, os: 'debian-13', address: %q, mesh: {address: %q},\n", h.name, h.name, h.address(), h.meshAddress())
+	out += fmt.Sprintf("services: catalogue[%q] + {\n", h.name)
 	for n, s := range services() {
-		out += fmt.Sprintf("      %s: s.%s + {name: %q} + %s,\n", s.name, s.name, s.name, jsonnetValue(h.overrides(n, s.name)))
+		out += fmt.Sprintf("%s: s.%s + {name: %q} + %s,\n", s.name, s.name, s.name, jsonnetMore(h.overrides(n, s.name)))
 	}
-	return out + "    },\n  },\n"
+	return out + "},\n},\n"
 }

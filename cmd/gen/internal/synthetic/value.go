@@ -12,22 +12,26 @@ import (
 type (
 	list   []any
 	object []field
-	text   string // with parameters
-	open   string // which a host may replace
-	ref    string // the value of a parameter
-	part   struct {
-		definition string
-		args       object
-	}
-	field struct {
+	field  struct {
 		name  string
 		value any
+	}
+	text  string   // with parameters
+	open  string   // which a host may replace
+	ref   string   // the value of a parameter
+	typed struct { // an object that the schema adds to, as the type is called in jsonnet
+		as   string
+		says object
+	}
+	part struct { // a definition of containers, and its arguments
+		definition string
+		says       object
 	}
 )
 
 var hole = regexp.MustCompile(`\{\{(\w+)\}\}`)
 
-func cueValue(v any) string {
+func cue(v any) string {
 	switch v := v.(type) {
 	case string:
 		return strconv.Quote(v)
@@ -37,10 +41,12 @@ func cueValue(v any) string {
 		return "string | *" + strconv.Quote(string(v))
 	case ref:
 		return "my." + string(v)
+	case typed:
+		return cue(v.says)
 	case part:
-		return v.definition + " & " + cueValue(v.args)
+		return v.definition + " & " + cue(v.says)
 	case list:
-		return "[" + join(v, ", ", cueValue) + "]"
+		return "[" + join(v, ", ", cue) + "]"
 	case object:
 		return "{\n" + join(v, "\n", cueField) + "\n}"
 	}
@@ -49,14 +55,14 @@ func cueValue(v any) string {
 
 func cueField(f field) string {
 	if strings.HasPrefix(f.name, "#") {
-		return f.name + ": " + cueValue(f.value)
+		return f.name + ": " + cue(f.value)
 	}
-	return strconv.Quote(f.name) + ": " + cueValue(f.value)
+	return strconv.Quote(f.name) + ": " + cue(f.value)
 }
 
-// In jsonnet a definition is an object that others are added to, and its hidden
-// fields, which CUE calls #name, are its arguments.
-func jsonnetValue(v any) string {
+// In jsonnet a definition is an object that others are added to, and what CUE
+// calls #name a hidden field.
+func jsonnet(v any) string {
 	switch v := v.(type) {
 	case string:
 		return strconv.Quote(v)
@@ -66,10 +72,12 @@ func jsonnetValue(v any) string {
 		return strconv.Quote(string(v))
 	case ref:
 		return "my." + string(v)
+	case typed:
+		return v.as + " + " + jsonnet(v.says)
 	case part:
-		return jsonnetDefinition(v.definition) + " + " + jsonnetValue(v.args)
+		return strings.ToLower(v.definition[strings.Index(v.definition, "#")+1:]) + " + " + jsonnet(v.says)
 	case list:
-		return "[" + join(v, ", ", jsonnetValue) + "]"
+		return "[" + join(v, ", ", jsonnet) + "]"
 	case object:
 		return "{\n" + join(v, "\n", jsonnetField) + "\n}"
 	}
@@ -78,20 +86,20 @@ func jsonnetValue(v any) string {
 
 func jsonnetField(f field) string {
 	if hidden, ok := strings.CutPrefix(f.name, "#"); ok {
-		return hidden + ":: " + jsonnetValue(f.value) + ","
+		return hidden + ":: " + jsonnet(f.value) + ","
 	}
-	return strconv.Quote(f.name) + jsonnetColon(f) + jsonnetValue(f.value) + ","
+	return strconv.Quote(f.name) + ": " + jsonnet(f.value) + ","
 }
 
-// jsonnetColon adds to what a definition has, where the value is an object.
-func jsonnetColon(f field) string {
-	if _, ok := f.value.(object); ok {
-		return "+: "
-	}
-	return ": "
+// jsonnetMore is an object that adds to another at every depth.
+func jsonnetMore(o object) string {
+	return "{\n" + join(o, "\n", func(f field) string {
+		if more, ok := f.value.(object); ok {
+			return strconv.Quote(f.name) + "+: " + jsonnetMore(more) + ","
+		}
+		return jsonnetField(f)
+	}) + "\n}"
 }
-
-func jsonnetDefinition(name string) string { return strings.ToLower(strings.TrimPrefix(name, "#")) }
 
 func join[T any](vs []T, between string, spell func(T) string) string {
 	out := make([]string, len(vs))
