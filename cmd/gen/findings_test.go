@@ -124,6 +124,7 @@ func TestGitHubCommandsCannotBeBroken(t *testing.T) {
 // TestCUEVetRefusesNoMore: what cue vet -c refuses, gen refuses; and the codes
 // that gen alone raises are those that say so.
 func TestCUEVetRefusesNoMore(t *testing.T) {
+	t.Parallel()
 	cue := tool(t, "cue")
 	alone, also := map[finding.Code]bool{}, map[finding.Code]bool{}
 	for _, name := range caseNames(t) {

@@ -392,6 +392,7 @@ func TestStarterRuns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it boots machines")
 	}
+	onlyInCI(t)
 	t.Parallel()
 	l := newLab(t)
 	l.on("vps1", "sh", "-ec", `mkdir -p /root/image/bin

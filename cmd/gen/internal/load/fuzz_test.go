@@ -13,6 +13,9 @@ import (
 // FuzzMistakes: whatever is done to a repository's CUE, loading it ends in a
 // fleet or in findings, each at a place and with a hint.
 func FuzzMistakes(f *testing.F) {
+	if testing.Short() {
+		f.Skip("the seeds are the cases of golden/")
+	}
 	files, err := filepath.Glob("../../../../golden/cases/*/hosts/fleet.cue")
 	if err != nil || len(files) == 0 {
 		f.Fatal(files, err)
