@@ -122,10 +122,14 @@ func Remove(ctx context.Context, dir string) error {
 	if err := (Bundle{}).WriteUntil(ctx, dir); err != nil {
 		return err
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		return fail("read", dir, err)
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) == 0 {
+		err = os.Remove(dir)
 	}
-	return fail("remove", dir, os.Remove(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another run did it
+	}
+	return fail("remove", dir, err)
 }
 
 // split is the directory above, and the name in it.
@@ -204,7 +208,9 @@ func (d *disk) close() {
 }
 
 // in is a directory below that of the disk. The way there stays open for the next file.
-func (d *disk) in(dir string) (*os.Root, error) {
+func (d *disk) in(dir string) (*os.Root, error) { return d.open(dir, false) }
+
+func (d *disk) open(dir string, create bool) (*os.Root, error) {
 	dir = strings.TrimPrefix(dir+"/", "./") // so that a level's path and a slash begin it
 	last := len(d.way) - 1
 	for ; last > 0 && !strings.HasPrefix(dir, d.way[last].path+"/"); last-- {
@@ -216,6 +222,9 @@ func (d *disk) in(dir string) (*os.Root, error) {
 		var name string
 		name, rest, _ = strings.Cut(rest, "/")
 		next, err := top.root.OpenRoot(name)
+		if create && errors.Is(err, fs.ErrNotExist) {
+			next, err = makeIn(top.root, name)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -306,31 +315,19 @@ func (d *disk) remove(p string) error {
 }
 
 func (d *disk) put(p string, f *File) error {
-	root, err := d.in(path.Dir(p))
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := d.mkdirs(path.Dir(p)); err != nil {
-			return err
-		}
-		root, err = d.in(path.Dir(p))
-	}
+	root, err := d.open(path.Dir(p), true)
 	if err != nil {
 		return err
 	}
 	return f.put(root, path.Base(p))
 }
 
-// mkdirs makes a directory below root and those above it.
-func (d *disk) mkdirs(p string) error {
-	if p == "." {
-		return nil
+// makeIn makes a directory, if another run has not, and opens it.
+func makeIn(root *os.Root, name string) (*os.Root, error) {
+	if err := mkdirIn(root, name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
 	}
-	if err := d.mkdirs(path.Dir(p)); err != nil {
-		return err
-	}
-	if err := mkdirIn(d.way[0].root, filepath.FromSlash(p)); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
+	return root.OpenRoot(name)
 }
 
 // put writes a file beside its place and renames it.
