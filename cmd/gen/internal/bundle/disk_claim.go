@@ -69,6 +69,9 @@ func claim(out, name string) error {
 
 func claimEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another run has just removed it
+	}
 	if err != nil {
 		return fail("read", dir, err)
 	}
