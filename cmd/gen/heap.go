@@ -4,15 +4,13 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 )
 
-// How the heap grows. A run is over in the blink of an eye and most of what it
+// How the heap grows. A run is over in the blink of an eye, and most of what it
 // allocates is CUE's, and garbage when the next host's turn comes.
 const (
 	first    = 48  // MiB in use before anything is collected: more than one host takes from start to end
-	step     = 24  // MiB from one collection to the next, at least,
-	share    = 75  // or this per cent of what is live, so that the time for collections does not grow with the fleet
+	share    = 75  // per cent by which it grows from one collection to the next
 	reserved = 128 // MiB for which large pages are asked
 	mib      = 1 << 20
 )
@@ -25,21 +23,8 @@ func setHeap() {
 	}
 	debug.SetGCPercent(-1)
 	useLargePages()
-	debug.SetGCPercent(first * 100 / 4) // of 4 MiB, the runtime's least
-	afterCollection(pace)
-}
-
-// pace says when to collect next.
-func pace() {
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	debug.SetGCPercent(max(share, int(step*100*mib/max(live[0].Value.Uint64(), step*mib/4))))
-	afterCollection(pace)
-}
-
-// afterCollection calls do once, after the next collection.
-func afterCollection(do func()) {
-	runtime.AddCleanup(new(*byte), func(do func()) { do() }, do)
+	debug.SetGCPercent(first * 100 / 4)                                                  // of 4 MiB, the runtime's least
+	runtime.AddCleanup(new(*byte), func(share int) { debug.SetGCPercent(share) }, share) // after the first collection
 }
 
 // useLargePages has the heap grow into memory that the kernel hands out by
