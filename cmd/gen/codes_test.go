@@ -13,7 +13,7 @@ import (
 
 // TestCodesAreDocumented keeps the table in this directory's README that of the program.
 func TestCodesAreDocumented(t *testing.T) {
-	const file, mark = "README.md", "|---|---|---|\n"
+	const file, mark = "README.md", "\n|---|---|---|\n"
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
