@@ -1,0 +1,52 @@
+package load
+
+import (
+	"testing"
+	"testing/fstest"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
+
+	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/synthetic"
+)
+
+// BenchmarkHost takes what load does for one host of twenty services apart.
+func BenchmarkHost(b *testing.B) {
+	files := fstest.MapFS{}
+	for name, text := range synthetic.CUE(1) {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	var r *repository
+	stage(b, "parse", func() {
+		r = &repository{root: files}
+		r.readModule()
+		r.readHosts()
+		r.readImports()
+	})
+	name := r.hostNames()[0]
+	e := &evaluation{repository: r, host: name}
+	var v cue.Value
+	stage(b, "evaluate", func() {
+		inst, found := e.instance(name)
+		if inst == nil {
+			b.Fatal(found)
+		}
+		v = cuecontext.New().BuildInstance(importing(inst, name)).LookupPath(cue.ParsePath("host"))
+	})
+	stage(b, "validate", func() {
+		if err := v.Validate(cue.All(), cue.Concrete(true)); err != nil {
+			b.Fatal(err)
+		}
+	})
+	stage(b, "decode", func() { e.decode(v, new(fleet.Host), []string{"hosts", name}) })
+}
+
+func stage(b *testing.B, name string, run func()) {
+	b.Run(name, func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			run()
+		}
+	})
+}
