@@ -98,7 +98,7 @@ func measure(b *testing.B, hosts int, run func() any) {
 	runtime.KeepAlive(result)
 }
 
-func inMiB(bytes int64) float64 { return float64(bytes) / mib }
+func inMiB(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 // live is the heap after a collection.
 func live() int64 {

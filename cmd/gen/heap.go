@@ -7,12 +7,11 @@ import (
 )
 
 // How the heap grows. A run is over in the blink of an eye, and most of what it
-// allocates is CUE's, and garbage when the next host's turn comes.
+// allocates is CUE's and garbage when the next host's turn comes.
 const (
 	first    = 48  // MiB in use before anything is collected: more than one host takes from start to end
-	share    = 75  // per cent by which it grows from one collection to the next
-	reserved = 128 // MiB for which large pages are asked
-	mib      = 1 << 20
+	share    = 75  // per cent of what is live that is allocated between two collections, from then on
+	reserved = 256 // MiB for which large pages are asked
 )
 
 // setHeap is for the command alone: the runtime's settings are the process's.
@@ -23,8 +22,9 @@ func setHeap() {
 	}
 	debug.SetGCPercent(-1)
 	useLargePages()
-	debug.SetGCPercent(first * 100 / 4)                                                  // of 4 MiB, the runtime's least
-	runtime.AddCleanup(new(*byte), func(share int) { debug.SetGCPercent(share) }, share) // after the first collection
+	debug.SetGCPercent(100 * first / 4) // of 4 MiB, the runtime's least
+	afterCollection := func(percent int) { debug.SetGCPercent(percent) }
+	runtime.AddCleanup(new(*byte), afterCollection, share)
 }
 
 // useLargePages has the heap grow into memory that the kernel hands out by
@@ -32,7 +32,7 @@ func setHeap() {
 // time is a fault, several thousand of which are a third of a run on a virtual
 // machine. The space is given to the heap by collecting it.
 func useLargePages() {
-	space := make([]byte, reserved*mib)
+	space := make([]byte, reserved<<20)
 	adviseLargePages(space)
 	space = nil
 	runtime.GC()

@@ -286,9 +286,9 @@ func (d *disk) read(p string, size int) ([]byte, error) {
 	return body, err
 }
 
-// quick is how files are opened to be read. Package os then leaves out four
-// calls that try whether it could wait for them; and nobody waits for a pipe.
-const quick = os.O_RDONLY | syscall.O_NONBLOCK
+// quick is how files are opened. Package os then leaves out five calls that try
+// whether it could wait for them; and nobody waits for a pipe.
+const quick = syscall.O_NONBLOCK
 
 // apply makes the changes. Between two of them it may stop.
 func (d *disk) apply(ctx context.Context, changes []Change) error {
@@ -334,7 +334,7 @@ func makeIn(root *os.Root, name string) (*os.Root, error) {
 func (f *File) put(dir *os.Root, name string) error {
 	unfinished := fmt.Sprint(temp, os.Getpid())
 	mode := fs.FileMode(f.Mode)
-	t, err := dir.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	t, err := dir.OpenFile(unfinished, quick|os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,8 @@ func (e *evaluation) fill(v cue.Value, dst reflect.Value, path string) {
 	case *fleet.Val[fleet.Seconds]:
 		*d = fleet.Val[fleet.Seconds]{V: seconds(v), Pos: v.Pos(), Set: true}
 	case **doc.Node:
-		*d = document(v)
+		*d = new(doc.Node)
+		document(v, *d)
 	default:
 		e.fillComposite(v, dst, path)
 	}
@@ -81,10 +82,11 @@ func (e *evaluation) fillMap(v cue.Value, dst reflect.Value, path string) {
 	if onlyPatterns(v) {
 		return
 	}
-	fields := fieldsByName(v)
+	fields := fieldsInOrder(v)
 	if len(fields) == 0 {
 		return
 	}
+	slices.SortFunc(fields, func(a, b named) int { return cmp.Compare(a.name, b.name) })
 	dst.Set(reflect.MakeSlice(dst.Type(), len(fields), len(fields)))
 	fill := func(i int) {
 		at := path + sep + fields[i].name
@@ -128,13 +130,12 @@ type named struct {
 	value cue.Value
 }
 
-func fieldsByName(v cue.Value) (fields []named) {
+func fieldsInOrder(v cue.Value) (fields []named) {
 	iter, err := v.Fields()
 	must(err)
 	for iter.Next() {
 		fields = append(fields, named{iter.Selector().Unquoted(), iter.Value()})
 	}
-	slices.SortFunc(fields, func(a, b named) int { return cmp.Compare(a.name, b.name) })
 	return fields
 }
 
@@ -225,10 +226,11 @@ func seconds(v cue.Value) fleet.Seconds {
 	return fleet.Seconds(d / time.Second)
 }
 
-// document keeps the author's order and every place.
-func document(v cue.Value) *doc.Node {
+// document fills n from v, in the author's order and with every place. The
+// nodes of a list or a struct are one piece of memory.
+func document(v cue.Value, n *doc.Node) {
 	v, _ = v.Default()
-	n := &doc.Node{Pos: v.Pos()}
+	n.Pos = v.Pos()
 	switch v.IncompleteKind() {
 	case cue.NullKind:
 		n.Kind = doc.Null
@@ -242,20 +244,25 @@ func document(v cue.Value) *doc.Node {
 		n.Kind, n.Scalar = doc.String, base64.StdEncoding.EncodeToString(b)
 	case cue.ListKind:
 		n.Kind = doc.List
-		for _, item := range list(v) {
-			n.Items = append(n.Items, document(item))
+		items := list(v)
+		nodes := make([]doc.Node, len(items))
+		n.Items = make([]*doc.Node, len(items))
+		for i, item := range items {
+			n.Items[i] = &nodes[i]
+			document(item, &nodes[i])
 		}
 	case cue.StructKind:
 		n.Kind = doc.Struct
-		iter, err := v.Fields()
-		must(err)
-		for iter.Next() {
-			n.Set(iter.Selector().Unquoted(), document(iter.Value()))
+		fields := fieldsInOrder(v)
+		nodes := make([]doc.Node, len(fields))
+		n.Fields = make([]doc.Field, len(fields))
+		for i, f := range fields {
+			n.Fields[i] = doc.Field{Name: f.name, Value: &nodes[i]}
+			document(f.value, &nodes[i])
 		}
 	default:
 		n.Kind, n.Scalar = doc.Number, text(v)
 	}
-	return n
 }
 
 // must is for what the schema promised.
