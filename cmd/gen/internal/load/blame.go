@@ -68,12 +68,11 @@ func (d *diagnosis) shared(path []string) (best *entry) {
 // inOwnService is the nearest thing around a path in the definition of a service
 // of the repository's own.
 func (d *diagnosis) inOwnService(path []string) (best *entry) {
-	const service = 4 // hosts.H.services.S
-	if len(path) <= service {
+	if len(path) <= toService {
 		return nil
 	}
 	var uses string
-	for _, x := range d.fields[strings.Join(path[:service], sep)] {
+	for _, x := range d.fields[strings.Join(path[:toService], sep)] {
 		uses += printed(x.field.Value)
 	}
 	for _, name := range d.ownFiles {
@@ -83,8 +82,8 @@ func (d *diagnosis) inOwnService(path []string) (best *entry) {
 		}
 		d.walk(f, func(x *entry) {
 			inner := x.path[1:]
-			if strings.Contains(uses, x.path[0]) && len(inner) > 0 && len(inner) < len(path)-service+1 &&
-				slices.Equal(inner, path[service:service+len(inner)]) && (best == nil || len(x.path) > len(best.path)) {
+			if strings.Contains(uses, x.path[0]) && len(inner) > 0 && len(inner) < len(path)-toService+1 &&
+				slices.Equal(inner, path[toService:toService+len(inner)]) && (best == nil || len(x.path) > len(best.path)) {
 				best = x
 			}
 		})

@@ -70,7 +70,7 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 func (d *diagnosis) twoDefinitions() (ms []*mistake) {
 	for _, key := range slices.Sorted(maps.Keys(d.fields)) {
 		path, of := strings.Split(key, sep), map[string]bool{}
-		if len(path) != 4 || path[0] != "hosts" || path[1] != d.host || path[2] != "services" {
+		if len(path) != toService || path[0] != "hosts" || path[1] != d.host || path[2] != "services" {
 			continue
 		}
 		for _, x := range d.fields[key] {
@@ -89,7 +89,7 @@ func (d *diagnosis) twoDefinitions() (ms []*mistake) {
 func definition(x ast.Expr) string {
 	switch x := unalias(x).(type) {
 	case *ast.BinaryExpr:
-		return or(definition(x.X), definition(x.Y))
+		return cmp.Or(definition(x.X), definition(x.Y))
 	case *ast.SelectorExpr:
 		return printed(x)
 	}
@@ -110,7 +110,7 @@ func (d *diagnosis) stale(m *mistake) bool {
 		if m.kind == required {
 			return len(path) <= len(m.path) && slices.Equal(path, m.path[:len(path)])
 		}
-		return path[0] != "hosts" || len(path) < 4 || sameService(path, m.path)
+		return path[0] != "hosts" || len(path) < toService || sameService(path, m.path)
 	})
 }
 
@@ -304,17 +304,17 @@ func (m *mistake) key(x *entry) string {
 
 // users reports whether a file is of the user's repository and not of the binary.
 func (d *diagnosis) users(file string) bool {
-	return file != "" && !strings.HasPrefix(file, Module+"/") && !InSchemaFile(file)
+	return file != "" && !strings.HasPrefix(file, Module+"/") && !inSchemaFile(file)
 }
 
 // inHosts reports whether a file is in hosts/, where every value of a fleet begins.
 func inHosts(file string) bool { return strings.HasPrefix(file, "hosts/") }
 
 // InSchema reports whether a place is in the schema.
-func InSchema(p token.Pos) bool { return InSchemaFile(p.Filename()) }
+func InSchema(p token.Pos) bool { return inSchemaFile(p.Filename()) }
 
-// InSchemaFile reports whether a file is the schema's.
-func InSchemaFile(name string) bool {
+// inSchemaFile reports whether a file is the schema's.
+func inSchemaFile(name string) bool {
 	return strings.HasPrefix(name, Module+"/schema/") || strings.HasPrefix(name, "schema/")
 }
 

@@ -75,7 +75,7 @@ func explains(by, m *mistake, before bool) bool {
 	case m.kind != vague:
 		return false
 	case by.kind != vague:
-		return sameService(m.path, by.path) || len(by.path) < 4 // of the fleet or the host itself
+		return sameService(m.path, by.path) || len(by.path) < toService // of the fleet or the host itself
 	case !sameService(m.path, by.path):
 		return false
 	}
@@ -86,11 +86,13 @@ func explains(by, m *mistake, before bool) bool {
 	return before
 }
 
-// sameService reports whether two paths hosts.H.services.S… lead to one service.
+// toService is the length of the path hosts.H.services.S, below which a service's own begins.
+const toService = 4
+
+// sameService reports whether two paths lead to one service.
 func sameService(a, b []string) bool {
-	const n = 4
-	if len(a) < n || len(b) < n {
+	if len(a) < toService || len(b) < toService {
 		return len(a) > 0 && len(b) > 0 && a[0] == b[0]
 	}
-	return slices.Equal(a[:n], b[:n])
+	return slices.Equal(a[:toService], b[:toService])
 }

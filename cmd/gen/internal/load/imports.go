@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -163,4 +165,71 @@ func (r *repository) readable(f *ast.File) bool {
 // missing reports whether an import leads nowhere.
 func (r *repository) missing(spec string) bool {
 	return r.imports[spec] != nil && r.imports[spec].missing
+}
+
+// refuseUnused finds imports and let clauses that nothing refers to, which CUE
+// does not do for gen because a host is read without the others, and fields that
+// hide an import.
+func (r *repository) refuseUnused(f *ast.File) (unused bool) {
+	before := len(r.findings)
+	for s := range f.ImportSpecs() {
+		name, used, hidden := importName(s), false, (*ast.Ident)(nil)
+		ast.Walk(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ImportDecl:
+				return false
+			case *ast.SelectorExpr:
+				if id, ok := n.X.(*ast.Ident); ok && id.Name == name && id.Node != ast.Node(s) && hidden == nil {
+					hidden = id
+				}
+			case *ast.Ident:
+				used = used || n.Node == ast.Node(s)
+			}
+			return true
+		}, nil)
+		switch {
+		case hidden != nil:
+			r.hiddenImports = append(r.hiddenImports, finding.Place(hidden.Pos()))
+			r.find(finding.Reference, hidden.Pos(), "%s is the field around it here, and hides the import", name).And(s.Pos()).
+				Hintf("name the import otherwise: import %s %s", otherName(name), s.Path.Value)
+		case !used:
+			r.find(finding.Reference, s.Pos(), "the import %s is never used", s.Path.Value).Hintf("leave it out")
+		}
+	}
+	ast.Walk(f, func(n ast.Node) bool {
+		if let, ok := n.(*ast.LetClause); ok && !mentions(f, let.Ident) {
+			r.find(finding.Reference, let.Pos(), "%s is never used", let.Ident.Name).Hintf("leave it out")
+		}
+		return true
+	}, nil)
+	return len(r.findings) > before
+}
+
+// otherName is a name for an import that no field of a host has.
+func otherName(name string) string {
+	if name == "services" {
+		return "catalog"
+	}
+	return "the_" + name
+}
+
+// standard are the packages of CUE's own, for suggestions.
+var standard = strings.Fields(`crypto/ed25519 crypto/hmac crypto/md5 crypto/sha1 crypto/sha256 crypto/sha512 encoding/base64
+	encoding/csv encoding/hex encoding/json encoding/toml encoding/yaml html list math math/bits net path regexp strconv strings
+	struct text/tabwriter text/template time uuid`)
+
+// importOf guesses the package of CUE's own that a name was meant to be.
+func importOf(name string) string {
+	for _, p := range standard {
+		if path.Base(p) == name {
+			return p
+		}
+	}
+	return ""
+}
+
+// isStandard reports whether CUE itself has a package.
+func isStandard(spec string) bool {
+	err := cuecontext.New().CompileString(fmt.Sprintf("import %q", spec)).Err()
+	return err == nil || !strings.Contains(err.Error(), "undefined")
 }

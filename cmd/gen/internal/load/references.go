@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
@@ -45,10 +46,10 @@ func (d *diagnosis) wordReference(m *mistake, pkg cue.Value) *finding.Finding {
 		return f
 	}
 	known, _ := d.fieldsOf(pkg.LookupPath(cue.ParsePath(of)), nil, name)
-	if d.isAlias(m.at, of) && len(m.path) >= 4 { // the definition's name for itself
-		known, _ = d.fieldsOf(pkg, m.path[:4], name)
+	if d.isAlias(m.at, of) && len(m.path) >= toService { // the definition's name for itself
+		known, _ = d.fieldsOf(pkg, m.path[:toService], name)
 	}
-	f := finding.New(finding.Reference, m.at, "%s has no field %s", or(of, "what stands before it"), name)
+	f := finding.New(finding.Reference, m.at, "%s has no field %s", cmp.Or(of, "what stands before it"), name)
 	if !d.users(m.at.Filename()) {
 		f = d.at(m, finding.Reference, "%s needs %s of %s, which is not there", service(m.path), name, of).And(m.at)
 	}
@@ -79,10 +80,9 @@ func (d *diagnosis) wordNotGiven(m *mistake, name, of string) *finding.Finding {
 
 // condition is the user's parameter on which a place in a definition depends: if my.mail {…}.
 func (d *diagnosis) condition(m *mistake) (best *entry) {
-	const service = 4
 	for _, n := range d.around(m.at) {
 		c, ok := n.(*ast.Comprehension)
-		if !ok || len(m.path) < service {
+		if !ok || len(m.path) < toService {
 			continue
 		}
 		for _, clause := range c.Clauses {
@@ -93,7 +93,7 @@ func (d *diagnosis) condition(m *mistake) (best *entry) {
 			ast.Walk(guard.Condition, func(n ast.Node) bool {
 				if s, ok := n.(*ast.SelectorExpr); ok {
 					name, _, _ := ast.LabelName(s.Sel)
-					for _, x := range d.fields[strings.Join(append(m.path[:service:service], name), sep)] {
+					for _, x := range d.fields[strings.Join(append(m.path[:toService:toService], name), sep)] {
 						best = x
 					}
 				}
@@ -232,15 +232,8 @@ func (d *diagnosis) definitions(imported string) (names []string) {
 
 // service is the name of the service that a path lies in, else its subject.
 func service(path []string) string {
-	if len(path) >= 4 && path[0] == "hosts" && path[2] == "services" {
+	if len(path) >= toService && path[0] == "hosts" && path[2] == "services" {
 		return path[3]
 	}
 	return subject(path)
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

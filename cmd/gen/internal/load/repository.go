@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,7 +104,7 @@ func (r *repository) readHosts() {
 		}
 		if f.PackageName() == "" {
 			r.find(finding.Package, FilePos(f.Filename), "the file does not say which package it is of").
-				Hintf("begin it with: package %s", or(r.pkg, "hosts"))
+				Hintf("begin it with: package %s", cmp.Or(r.pkg, "hosts"))
 			continue
 		}
 		if r.pkg == "" {

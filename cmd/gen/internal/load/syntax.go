@@ -2,13 +2,10 @@ package load
 
 import (
 	"bytes"
-	"fmt"
-	"path"
+	"cmp"
 	"regexp"
 	"strings"
 
-	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/cuecontext"
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/scanner"
 	"cuelang.org/go/cue/token"
@@ -38,7 +35,7 @@ func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
 	for _, k := range syntaxErrors {
 		if strings.Contains(said, k.said) && k.line.MatchString(line) {
 			f.What = k.what
-			f.Hint = or(k.hint, f.Hint)
+			f.Hint = cmp.Or(k.hint, f.Hint)
 			break
 		}
 	}
@@ -110,13 +107,18 @@ func neverClosed(name string, text []byte) token.Pos {
 	type bracket struct {
 		pos    token.Pos
 		indent int
+		inText bool // it stands in a text, which goes on behind it
 	}
 	var open []bracket
+	inText := false
 	for {
 		pos, tok, _ := s.Scan()
 		switch tok {
+		case token.INTERPOLATION:
+			inText = true // the next bracket
 		case token.LBRACE, token.LBRACK, token.LPAREN:
-			open = append(open, bracket{pos, indentOf(text, pos)})
+			open = append(open, bracket{pos, indentOf(text, pos), inText})
+			inText = false
 		case token.RBRACE, token.RBRACK, token.RPAREN:
 			if len(open) == 0 {
 				return token.NoPos
@@ -126,6 +128,7 @@ func neverClosed(name string, text []byte) token.Pos {
 				return last.pos
 			}
 			open = open[:len(open)-1]
+			inText = last.inText && strings.HasSuffix(s.ResumeInterpolation(), "(") // another one in the same text
 		case token.EOF:
 			if len(open) == 0 {
 				return token.NoPos
@@ -147,71 +150,4 @@ func first(text []byte, p token.Pos) bool { return strings.Trim(lineBefore(text,
 func lineBefore(text []byte, p token.Pos) string {
 	before := string(text[:p.Offset()])
 	return before[strings.LastIndexByte(before, '\n')+1:]
-}
-
-// refuseUnused finds imports and let clauses that nothing refers to, which CUE
-// does not do for gen because a host is read without the others, and fields that
-// hide an import.
-func (r *repository) refuseUnused(f *ast.File) (unused bool) {
-	before := len(r.findings)
-	for s := range f.ImportSpecs() {
-		name, used, hidden := importName(s), false, (*ast.Ident)(nil)
-		ast.Walk(f, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.ImportDecl:
-				return false
-			case *ast.SelectorExpr:
-				if id, ok := n.X.(*ast.Ident); ok && id.Name == name && id.Node != ast.Node(s) && hidden == nil {
-					hidden = id
-				}
-			case *ast.Ident:
-				used = used || n.Node == ast.Node(s)
-			}
-			return true
-		}, nil)
-		switch {
-		case hidden != nil:
-			r.hiddenImports = append(r.hiddenImports, finding.Place(hidden.Pos()))
-			r.find(finding.Reference, hidden.Pos(), "%s is the field around it here, and hides the import", name).And(s.Pos()).
-				Hintf("name the import otherwise: import %s %s", otherName(name), s.Path.Value)
-		case !used:
-			r.find(finding.Reference, s.Pos(), "the import %s is never used", s.Path.Value).Hintf("leave it out")
-		}
-	}
-	ast.Walk(f, func(n ast.Node) bool {
-		if let, ok := n.(*ast.LetClause); ok && !mentions(f, let.Ident) {
-			r.find(finding.Reference, let.Pos(), "%s is never used", let.Ident.Name).Hintf("leave it out")
-		}
-		return true
-	}, nil)
-	return len(r.findings) > before
-}
-
-// otherName is a name for an import that no field of a host has.
-func otherName(name string) string {
-	if name == "services" {
-		return "catalog"
-	}
-	return "the_" + name
-}
-
-// standard are the packages of CUE's own, for suggestions.
-var standard = strings.Fields(`crypto/ed25519 crypto/hmac crypto/md5 crypto/sha1 crypto/sha256 crypto/sha512 encoding/base64
-	encoding/csv encoding/hex encoding/json encoding/toml encoding/yaml html list math math/bits net path regexp strconv strings
-	struct text/tabwriter text/template time uuid`)
-
-// importOf guesses the package of CUE's own that a name was meant to be.
-func importOf(name string) string {
-	for _, p := range standard {
-		if path.Base(p) == name {
-			return p
-		}
-	}
-	return ""
-}
-
-// isStandard reports whether CUE itself has a package.
-func isStandard(spec string) bool {
-	err := cuecontext.New().CompileString(fmt.Sprintf("import %q", spec)).Err()
-	return err == nil || !strings.Contains(err.Error(), "undefined")
 }

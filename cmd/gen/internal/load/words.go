@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -183,7 +184,7 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 	said := fmt.Sprintf(m.format, m.args...)
 	switch {
 	case strings.HasPrefix(m.format, "conflicting values") && len(m.args) >= 4:
-		return d.at(m, finding.Value, "%s is %v, which is not %v", m.name(), m.args[0], or(typeWords[fmt.Sprint(m.args[1])], fmt.Sprint(m.args[1]))).And(d.rules(m)...).
+		return d.at(m, finding.Value, "%s is %v, which is not %v", m.name(), m.args[0], cmp.Or(typeWords[fmt.Sprint(m.args[1])], fmt.Sprint(m.args[1]))).And(d.rules(m)...).
 			Hintf("it is made from other values: see the places")
 	case strings.HasPrefix(m.format, "conflicting values"):
 		return d.at(m, finding.Fixed, "%s is both %v and %v", m.name(), m.args[0], m.args[1]).And(m.places...).
@@ -193,7 +194,7 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 	case strings.HasPrefix(m.format, "invalid value") && len(m.args) == 2:
 		words := fmt.Sprint(m.args[1])
 		if x, err := parser.ParseExpr("", words); err == nil {
-			words = or(wanted{}.words(x), words)
+			words = cmp.Or(wanted{}.words(x), words)
 		}
 		return d.at(m, finding.Value, "%s is %v, which is not %s", m.name(), m.args[0], words).And(m.places...).
 			Hintf("it is made from other values: see the places")
@@ -234,7 +235,7 @@ func subject(path []string) string {
 	switch {
 	case len(path) == 0:
 		return "the fleet"
-	case len(path) >= 4 && path[0] == "hosts" && path[2] == "services":
+	case len(path) >= toService && path[0] == "hosts" && path[2] == "services":
 		return strings.Join(path[3:], ".")
 	case len(path) >= 2 && (path[0] == "hosts" || strings.HasPrefix(path[0], "_")):
 		return strings.Join(path[1:], ".")
