@@ -10,9 +10,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
+
+	"gen.example/cmd/gen/internal/parallel"
 )
 
 // A Failure is the machine's: it did not let us read, write or remove a path.
@@ -191,6 +194,8 @@ func mkdirIn(root *os.Root, name string) error {
 type disk struct {
 	dir string  // as the user calls it
 	way []level // those that are open, each in the one before; none if there is no directory
+
+	number int // of those that write side by side
 }
 
 // A level is an open directory, and its path below that of the disk: "" for itself.
@@ -199,10 +204,12 @@ type level struct {
 	root *os.Root
 }
 
-func newDisk(dir string, root *os.Root) *disk { return &disk{dir, []level{{"", root}}} }
+func newDisk(dir string, root *os.Root) *disk { return &disk{dir: dir, way: []level{{"", root}}} }
 
-func (d *disk) close() {
-	for _, l := range d.way {
+func (d *disk) close() { closeAll(d.way) }
+
+func closeAll(way []level) {
+	for _, l := range way {
 		l.root.Close()
 	}
 }
@@ -294,13 +301,50 @@ const quick = syscall.O_NONBLOCK
 func (d *disk) apply(ctx context.Context, changes []Change) error {
 	gone, put := inOrder(changes)
 	for _, c := range gone {
-		if err := cmp.Or(ctx.Err(), fail("remove", d.path(c.Path), d.remove(c.Path))); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := d.remove(c.Path); err != nil {
+			return fail("remove", d.path(c.Path), err)
 		}
 	}
-	for _, c := range put {
-		if err := cmp.Or(ctx.Err(), fail("write", d.path(c.Path), d.put(c.Path, c.New))); err != nil {
-			return err
+	// HOST is whole before anything else begins, and all else before SHA256SUMS.
+	from, to := 0, len(put)
+	if from < to && put[from].Path == "HOST" {
+		from++
+	}
+	if from < to && put[to-1].Path == sums {
+		to--
+	}
+	if err := d.write(ctx, put[:from]); err != nil {
+		return err
+	}
+	if err := d.writeSideBySide(ctx, put[from:to]); err != nil {
+		return err
+	}
+	return d.write(ctx, put[to:])
+}
+
+// writeSideBySide writes as many parts of the files at a time as there are
+// processors. Making a file takes the kernel longer than us.
+func (d *disk) writeSideBySide(ctx context.Context, files []Change) error {
+	parts := slices.Collect(slices.Chunk(files, max(1, (len(files)+1)/runtime.GOMAXPROCS(0))))
+	failed := make([]error, len(parts))
+	parallel.Each(len(parts), func(i int) {
+		side := &disk{dir: d.dir, way: d.way[:1:1], number: i}
+		failed[i] = side.write(ctx, parts[i])
+		closeAll(side.way[1:])
+	})
+	return cmp.Or(failed...)
+}
+
+func (d *disk) write(ctx context.Context, files []Change) error {
+	for _, c := range files {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := d.put(c.Path, c.New); err != nil {
+			return fail("write", d.path(c.Path), err)
 		}
 	}
 	return nil
@@ -319,7 +363,7 @@ func (d *disk) put(p string, f *File) error {
 	if err != nil {
 		return err
 	}
-	return f.put(root, path.Base(p))
+	return f.put(root, path.Base(p), d.number)
 }
 
 // makeIn makes a directory, if another run has not, and opens it.
@@ -330,9 +374,10 @@ func makeIn(root *os.Root, name string) (*os.Root, error) {
 	return root.OpenRoot(name)
 }
 
-// put writes a file beside its place and renames it.
-func (f *File) put(dir *os.Root, name string) error {
-	unfinished := fmt.Sprint(temp, os.Getpid())
+// put writes a file beside its place and renames it. Others that write at the
+// same time have other numbers.
+func (f *File) put(dir *os.Root, name string, number int) error {
+	unfinished := fmt.Sprint(temp, os.Getpid(), "-", number)
 	mode := fs.FileMode(f.Mode)
 	t, err := dir.OpenFile(unfinished, quick|os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {

@@ -1,9 +1,12 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -23,11 +26,6 @@ func BenchmarkWriteFresh(b *testing.B) {
 		if err := files.Write(filepath.Join(dir, fmt.Sprint(i))); err != nil {
 			b.Fatal(err)
 		}
-		b.StopTimer()
-		if err := os.RemoveAll(filepath.Join(dir, fmt.Sprint(i))); err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
 	}
 }
 
@@ -59,5 +57,25 @@ func benchmarkAgain(b *testing.B, change func(files Bundle, i int)) {
 		if err := files.Write(dir); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestFailureLeavesNoSums: what is not whole must not look whole.
+func TestFailureLeavesNoSums(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "vps1")
+	b := Bundle{"HOST": {0o644, []byte("vps1\n")}, sums: {0o644, []byte("all of it\n")}}
+	for _, name := range []string{"a", "b", "c", "d", strings.Repeat("too long", 40)} {
+		b["rootfs/"+name] = File{0o644, []byte(name)}
+	}
+	err := b.Write(dir)
+	var failure *Failure
+	if !errors.As(err, &failure) || failure.Do != "write" {
+		t.Fatalf("it says %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "HOST")); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, sums)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is there: %v", sums, err)
 	}
 }
