@@ -44,6 +44,7 @@ func TestCommandLine(t *testing.T) {
 		{"chekc", misused, "", `did you mean "check"?`, ""},
 		{"check check", misused, "", "gen check does not know what to do with check", ""},
 		{"check -host vps1", misused, "", "gen check has no option -host; it belongs to gen", ""},
+		{"check -json -github", misused, "", "not as both", ""},
 		{"check -force", misused, "", "gen check has no option -force; it belongs to gen secret", ""},
 		{"-i key -o OUT", misused, "", "gen has no option -identity; it belongs to gen secret", ""},
 		{"secret -help", ok, "gen secret init-host", "", ""},

@@ -13,6 +13,9 @@ import (
 // checkOnly finds everything that is wrong and writes nothing. With -golden it
 // also finds where a directory is not what gen -o would make of it.
 func checkOnly(c *command) int {
+	if c.json && c.github {
+		return c.misused("findings are told as -json or as -github, not as both")
+	}
 	bundles, found, code := c.read()
 	if code != ok {
 		return code
