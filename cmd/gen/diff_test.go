@@ -236,6 +236,7 @@ func FuzzDiff(f *testing.F) {
 	f.Add("", "x")
 	f.Add("a\n\na\n\na\n", "a\n\na\n")
 	f.Add("}\n}\n", "}\r\n}\n}")
+	f.Add("\n0\n\n\n\n\n\n", "0\n\n\n\n\n\n0") // two hunks
 	f.Fuzz(func(t *testing.T, old, now string) {
 		if strings.Contains(old+now, "\x00") || !utf8.ValidString(old) || !utf8.ValidString(now) {
 			t.Skip("no text")
@@ -266,8 +267,9 @@ func patched(t *testing.T, old, hunks string) string {
 		for ; at < from-min(n, 1); at++ {
 			out.WriteString(lines[at])
 		}
-		body = strings.ReplaceAll(body+"\n", "\n\\ No newline at end of file\n", "\x00\n")
-		for line := range strings.Lines(strings.TrimSuffix(body, "\n\n") + "\n") {
+		body = strings.TrimSuffix(body, "\n") + "\n" // the split took it from all but the last
+		body = strings.ReplaceAll(body, "\n\\ No newline at end of file\n", "\x00\n")
+		for line := range strings.Lines(body) {
 			text, whole := line[1:], !strings.HasSuffix(line, "\x00\n")
 			if !whole {
 				text = strings.TrimSuffix(text, "\x00\n")
