@@ -284,8 +284,14 @@ func (v *verification) secret(w *fleet.Wanted) {
 		v.say(path, "it is not there")
 		return
 	}
-	if _, err := secret.Open(c.Bytes, v.ids); err != nil {
+	value, err := secret.Open(c.Bytes, v.ids)
+	if err != nil {
 		v.say(path, "%v", err)
+	}
+	for _, u := range w.Uses {
+		if w.Secret.WireGuard && err == nil && secret.WireGuardPublic(value) != u.Host.Mesh.PublicKey.V {
+			v.say(path, "its public half is not mesh: publicKey: of %s", u.Host.Name.V)
+		}
 	}
 	for _, u := range w.Uses {
 		h, known := v.hosts[u.Host.Name.V]

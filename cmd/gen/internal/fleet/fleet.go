@@ -290,6 +290,9 @@ type Secret struct {
 	Form   Val[string]
 	Length Val[int]
 	Files  Map[*SecretFile]
+
+	// WireGuard says that its value is a key of WireGuard's.
+	WireGuard bool `cue:"-"`
 }
 
 // SecretFile is a secret as a file on the host.

@@ -4,6 +4,7 @@
 package render
 
 import (
+	"gen.example/cmd/gen/internal/exposure"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/tree"
 )
@@ -18,6 +19,8 @@ var backends = []func(*fleet.Fleet, *fleet.Host) []*tree.File{
 	volumes,
 	named,
 	updates,
+	firewall,
+	tunnel,
 	sysctl,
 	pool,
 	hostFiles,
@@ -49,5 +52,15 @@ func madeBy(definition string) string { return "Made by gen from " + definition 
 func Fleet(f *fleet.Fleet) *tree.Tree {
 	t := &tree.Tree{Host: "fleet"}
 	t.Add(dns(f), releases(f), catalogue(f))
+	t.Add(exposed(f)...)
 	return t
+}
+
+// exposed is the ledger, for people and for programs.
+func exposed(f *fleet.Fleet) []*tree.File {
+	ledger := exposure.Of(f)
+	return []*tree.File{
+		{Path: "/exposure.md", Mode: "0644", Owner: "0:0", Body: ledger.Markdown(f)},
+		{Path: "/exposure.json", Mode: "0644", Owner: "0:0", Body: ledger.JSON()},
+	}
 }

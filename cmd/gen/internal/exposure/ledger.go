@@ -1,0 +1,454 @@
+// Package exposure is the ledger of a fleet: every socket that is listened on,
+// who can reach it, and what asked for it. Firewall, proxy, tunnels and
+// documents come from it, so that they cannot disagree.
+package exposure
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue/token"
+
+	"gen.example/cmd/gen/internal/fleet"
+)
+
+// A Kind is what a socket belongs to.
+type Kind int
+
+const (
+	Login     Kind = iota // sshd
+	Tunnel                // WireGuard
+	Opening               // a program outside containers
+	Published             // a port of a container on an address of the host
+	Bound                 // a container on the host's network binds it by itself
+	Inside                // a container's own, on its networks
+	Names                 // podman's DNS, on the bridge of a network
+)
+
+// A Socket is listened on at a host.
+type Socket struct {
+	Host     *fleet.Host
+	Kind     Kind
+	Address  netip.Addr // unspecified for all of the host's; invalid for a container's own and a bridge's
+	Bridge   string     // the interface of a bridge whose own addresses it is on
+	Port     int
+	Protocol string
+	To       int // the port in the container that a published one leads to
+
+	Unit      string
+	Service   string
+	Container string // of the host's, "" for a program outside
+	What      string
+	Asked     string // the definition that asked for it
+	Pos       []token.Pos
+
+	Internet   []netip.Prefix // the sources outside that reach it
+	Mesh       []string       // the peers that do, sorted
+	Self       bool           // the host's own processes do
+	Containers []string       // the containers that do: their names, or host/name on another host; sorted
+}
+
+// A Container is reached on any port at its own addresses, which podman
+// chooses, by rule and not by socket.
+type Container struct {
+	Host       *fleet.Host
+	Name       string
+	Networks   []string
+	Containers []string // those that reach it, sorted; the host itself always does
+}
+
+// A Ledger is sorted by host.
+type Ledger struct {
+	Sockets    []*Socket
+	Containers []*Container
+}
+
+// Of is the ledger of a fleet whose addresses are well-formed; others are left out.
+func Of(f *fleet.Fleet) *Ledger {
+	l := &Ledger{}
+	for _, h := range f.Hosts {
+		b := &builder{fleet: f, host: h, all: l}
+		b.programs()
+		for _, s := range h.Services {
+			for _, c := range s.V.Containers {
+				b.container(s, c)
+			}
+			b.names(s)
+		}
+	}
+	l.callers(f)
+	for _, s := range l.Sockets {
+		slices.Sort(s.Mesh)
+		slices.Sort(s.Containers)
+		s.Containers = slices.Compact(s.Containers)
+	}
+	slices.SortStableFunc(l.Sockets, compare)
+	return l
+}
+
+// On are the sockets of a host.
+func (l *Ledger) On(h *fleet.Host) (on []*Socket) {
+	for _, s := range l.Sockets {
+		if s.Host == h {
+			on = append(on, s)
+		}
+	}
+	return on
+}
+
+// A builder enters what one host listens on.
+type builder struct {
+	fleet *fleet.Fleet
+	host  *fleet.Host
+	all   *Ledger
+}
+
+func (b *builder) add(s Socket) *Socket {
+	s.Host, s.Self = b.host, true
+	b.all.Sockets = append(b.all.Sockets, &s)
+	return &s
+}
+
+var (
+	everywhere4 = netip.MustParsePrefix("0.0.0.0/0")
+	everywhere6 = netip.MustParsePrefix("::/0")
+)
+
+// programs are sshd, WireGuard and what the host opens by itself.
+func (b *builder) programs() {
+	h := b.host
+	definition := "hosts." + h.Name.V
+	families := []netip.Addr{netip.IPv4Unspecified()}
+	if h.Bind6().Set || h.Mesh != nil && h.Mesh.Address6.Set {
+		families = append(families, netip.IPv6Unspecified())
+	}
+	for _, all := range families {
+		ssh := b.add(Socket{Kind: Login, Address: all, Port: h.SSH.Port.V, Protocol: "tcp", Unit: "ssh.service",
+			What: "SSH", Asked: definition + ".ssh", Pos: places(h.SSH.Port.Pos, h.SSH.Audience.Pos, h.Pos)})
+		ssh.Internet = login(h, all)
+		if h.Mesh != nil {
+			ssh.Mesh = b.peers(nil)
+		}
+		if tunnelled(b.fleet, h) && h.Bind(all.Is6()).Set {
+			b.add(Socket{Kind: Tunnel, Address: all, Port: b.fleet.Mesh.Port.V, Protocol: "udp", Unit: b.fleet.TunnelUnit(),
+				What: "WireGuard", Asked: definition + ".mesh", Pos: places(h.Mesh.Address.Pos, h.Pos), Internet: []netip.Prefix{everywhere(all)}})
+		}
+		for _, o := range h.Openings {
+			s := b.add(Socket{Kind: Opening, Address: all, Port: o.V.Port.V, Protocol: o.V.Protocol.V, Unit: o.V.Unit.V,
+				What: o.Name, Asked: definition + ".openings." + o.Name, Pos: places(o.Pos, h.Pos)})
+			if h.Mesh != nil {
+				s.Mesh = b.peers(nil)
+			}
+			if o.V.Audience.V == "internet" && h.Bind(all.Is6()).Set {
+				s.Internet = []netip.Prefix{everywhere(all)}
+			}
+		}
+	}
+}
+
+// login are the networks outside that may log in.
+func login(h *fleet.Host, family netip.Addr) (from []netip.Prefix) {
+	if !h.Bind(family.Is6()).Set {
+		return nil
+	}
+	for _, v := range h.SSH.From {
+		if p, err := netip.ParsePrefix(v.V); err == nil && p.Addr().Is6() == family.Is6() {
+			from = append(from, p)
+		}
+	}
+	if len(h.SSH.From) == 0 && h.SSH.Audience.V == "internet" {
+		return []netip.Prefix{everywhere(family)}
+	}
+	return from
+}
+
+func everywhere(family netip.Addr) netip.Prefix {
+	if family.Is6() {
+		return everywhere6
+	}
+	return everywhere4
+}
+
+// tunnelled reports whether gen makes the host's tunnel.
+func tunnelled(f *fleet.Fleet, h *fleet.Host) bool {
+	return f.Mesh != nil && h.Mesh != nil && h.Mesh.PublicKey.Set
+}
+
+// peers are those in the mesh that reach what the host has for it: the named
+// ones, or by default all; but a staging host reaches nothing of production.
+func (b *builder) peers(named []fleet.Val[string]) (names []string) {
+	if named != nil {
+		for _, n := range named {
+			names = append(names, n.V)
+		}
+		return names
+	}
+	for _, o := range b.fleet.Hosts {
+		if o != b.host && o.Mesh != nil && (o.Environment.V == "production" || b.host.Environment.V != "production") {
+			names = append(names, o.Name.V)
+		}
+	}
+	if b.fleet.Mesh != nil {
+		names = append(names, b.fleet.Mesh.Peers.Names()...)
+	}
+	return names
+}
+
+// container enters the ports of a container: those on the host, and its own.
+func (b *builder) container(s fleet.Entry[*fleet.Service], c fleet.Entry[*fleet.Container]) {
+	definition := "services." + s.Name + ".containers." + c.Name
+	at := Socket{Service: s.Name, Container: fleet.ContainerName(s.Name, c.Name), Unit: fleet.ContainerName(s.Name, c.Name) + ".service"}
+	for _, p := range c.V.Ports {
+		for _, address := range b.addresses(s.V, c.V, p.V.Audience.V) {
+			e := at
+			e.Kind, e.Address, e.Port, e.Protocol, e.To = Published, address, p.V.Host.V, p.V.Protocol.V, p.V.Container.V
+			e.What, e.Asked, e.Pos = s.Name+": "+p.Name, definition+".ports."+p.Name, places(p.V.Host.Pos, p.Pos, s.Pos)
+			if c.V.HostNetwork.V {
+				e.Kind, e.Port = Bound, p.V.Container.V
+			}
+			b.serve(b.add(e), p.V.Audience.V, p.V.From)
+		}
+	}
+	if c.V.HostNetwork.V {
+		b.bound(s, c, at)
+		return
+	}
+	for _, l := range c.V.Listens() {
+		e := at
+		e.Kind, e.Port, e.Protocol = Inside, l.Port, l.Protocol
+		e.What, e.Asked, e.Pos = s.Name+": "+c.Name, definition, places(l.Pos, c.Pos, s.Pos)
+		b.add(e).Containers = b.neighbours(s, c, &l)
+	}
+	b.all.Containers = append(b.all.Containers, &Container{b.host, at.Container, b.networks(s, c.V), b.neighbours(s, c, nil)})
+}
+
+// bound are the metrics of a container on the host's network: it listens on the
+// loopback and in the mesh.
+func (b *builder) bound(s fleet.Entry[*fleet.Service], c fleet.Entry[*fleet.Container], at Socket) {
+	for _, m := range c.V.Metrics {
+		for audience, addresses := range map[string][]netip.Addr{"host": {netip.AddrFrom4([4]byte{127, 0, 0, 1})}, "mesh": b.addresses(s.V, c.V, "mesh")} {
+			for _, address := range addresses {
+				e := at
+				e.Kind, e.Address, e.Port, e.Protocol = Bound, address, m.V.Port.V, "tcp"
+				e.What, e.Asked, e.Pos = s.Name+": "+m.Name, "services."+s.Name+".containers."+c.Name+".metrics."+m.Name, places(m.V.Port.Pos, m.Pos, s.Pos)
+				b.serve(b.add(e), audience, nil)
+			}
+		}
+	}
+}
+
+// serve says who reaches a port for an audience. The host's own containers are
+// a part of the internet: they may ask its proxy like anybody.
+func (b *builder) serve(s *Socket, audience string, from []fleet.Val[string]) {
+	switch audience {
+	case "internet":
+		s.Internet = []netip.Prefix{everywhere(s.Address)}
+		if s.Kind != Published {
+			return
+		}
+		for _, o := range b.host.Services {
+			for _, c := range o.V.Containers {
+				if !c.V.HostNetwork.V && (s.Address.Is4() || o.V.Network.Subnet6.Set) {
+					s.Containers = append(s.Containers, fleet.ContainerName(o.Name, c.Name))
+				}
+			}
+		}
+	case "mesh":
+		s.Mesh = b.peers(from)
+	}
+}
+
+// addresses are what a port for an audience binds.
+func (b *builder) addresses(s *fleet.Service, c *fleet.Container, audience string) (all []netip.Addr) {
+	four, six := fleet.Val[string]{V: "127.0.0.1"}, fleet.Val[string]{V: "::1", Set: true}
+	switch audience {
+	case "internet":
+		four, six = b.host.Listen, b.host.Bind6()
+	case "mesh":
+		if b.host.Mesh == nil {
+			return nil
+		}
+		four, six = b.host.Mesh.Address, b.host.Mesh.Address6
+	}
+	if a, err := netip.ParseAddr(four.V); err == nil {
+		all = append(all, a)
+	}
+	if a, err := netip.ParseAddr(six.V); err == nil && six.Set && (s.Network.Subnet6.Set || c.HostNetwork.V) {
+		all = append(all, a)
+	}
+	return all
+}
+
+// networks are those that a container is on.
+func (b *builder) networks(s fleet.Entry[*fleet.Service], c *fleet.Container) []string {
+	on := []string{s.Name}
+	if proxy, _, _, ok := b.host.ProxyContainer(); ok && proxy != s.Name && joins(s.V, c) {
+		on = append(on, proxy)
+	}
+	return on
+}
+
+// joins reports whether a container is on the proxy's network: a pod is if one
+// of its containers has to be.
+func joins(s *fleet.Service, c *fleet.Container) bool {
+	if !s.Pod.V {
+		return c.Proxied()
+	}
+	return slices.ContainsFunc(s.Containers, func(c fleet.Entry[*fleet.Container]) bool { return c.V.Proxied() })
+}
+
+// neighbours are the containers that reach a container at its own addresses:
+// those of its service, and the proxy if it leads here. The proxy's own ports
+// for the internet are reached by all on its network, and others by nobody
+// there: a port is given, nil stands for any.
+func (b *builder) neighbours(s fleet.Entry[*fleet.Service], c fleet.Entry[*fleet.Container], port *fleet.Listen) (names []string) {
+	proxy, proxies, _, _ := b.host.ProxyContainer()
+	if proxy == s.Name {
+		if proxies == c.Name && port != nil && b.forAll(c.V, *port) {
+			return b.proxied()
+		}
+		if proxies != c.Name {
+			return []string{fleet.ContainerName(proxy, proxies)}
+		}
+		return nil
+	}
+	for _, o := range s.V.Containers {
+		if o.Name != c.Name && !o.V.HostNetwork.V {
+			names = append(names, fleet.ContainerName(s.Name, o.Name))
+		}
+	}
+	if proxy != "" && joins(s.V, c.V) {
+		names = append(names, fleet.ContainerName(proxy, proxies))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// forAll reports whether a port of the proxy is an entry point for the internet.
+func (b *builder) forAll(c *fleet.Container, port fleet.Listen) bool {
+	return slices.ContainsFunc(c.Ports, func(p fleet.Entry[*fleet.PublishedPort]) bool {
+		return p.V.Audience.V == "internet" && p.V.Container.V == port.Port && p.V.Protocol.V == port.Protocol
+	})
+}
+
+// proxied are the containers on the proxy's network besides the proxy.
+func (b *builder) proxied() (names []string) {
+	proxy, proxies, _, _ := b.host.ProxyContainer()
+	for _, s := range b.host.Services {
+		for _, c := range s.V.Containers {
+			if !c.V.HostNetwork.V && (s.Name == proxy && c.Name != proxies || s.Name != proxy && joins(s.V, c.V)) {
+				names = append(names, fleet.ContainerName(s.Name, c.Name))
+			}
+		}
+	}
+	return names
+}
+
+// names is podman's DNS, which listens on the bridge of a service's network.
+func (b *builder) names(s fleet.Entry[*fleet.Service]) {
+	var on []string
+	for _, o := range b.host.Services {
+		for _, c := range o.V.Containers {
+			if !c.V.HostNetwork.V && slices.Contains(b.networks(o, c.V), s.Name) {
+				on = append(on, fleet.ContainerName(o.Name, c.Name))
+			}
+		}
+	}
+	if len(on) == 0 || !s.V.Bridged() {
+		return
+	}
+	for _, protocol := range []string{"tcp", "udp"} {
+		b.add(Socket{Kind: Names, Bridge: fleet.Interface(s.Name), Port: 53, Protocol: protocol, Unit: s.Name + "-network.service", Service: s.Name,
+			What: s.Name + ": names of its containers", Asked: "services." + s.Name + ".network", Pos: places(s.Pos), Containers: on})
+	}
+}
+
+// callers enters the containers of services that call others, into what those
+// have for the mesh. A container counts as its host there.
+func (l *Ledger) callers(f *fleet.Fleet) {
+	for _, h := range f.Hosts {
+		for _, s := range h.Services {
+			for _, to := range l.Calls(h, s.V) {
+				for _, c := range s.V.Containers {
+					name := fleet.ContainerName(s.Name, c.Name)
+					switch {
+					case c.V.HostNetwork.V:
+						continue
+					case to.Address.Is6() && !s.V.Network.Subnet6.Set:
+						continue
+					case to.Host != h:
+						name = h.Name.V + "/" + name
+					}
+					to.Containers = append(to.Containers, name)
+				}
+			}
+		}
+	}
+}
+
+// Calls are the sockets in the mesh that containers of a service may reach.
+func (l *Ledger) Calls(h *fleet.Host, s *fleet.Service) (to []*Socket) {
+	if h.Mesh == nil {
+		return nil
+	}
+	for _, o := range l.Sockets {
+		if o.Kind != Published && o.Kind != Bound || !o.InMesh() || o.Host != h && !slices.Contains(o.Mesh, h.Name.V) {
+			continue
+		}
+		for _, name := range s.Calls {
+			if name.V == "*" || name.V == o.Service && o.Host.Environment.V == h.Environment.V {
+				to = append(to, o)
+				break
+			}
+		}
+	}
+	return to
+}
+
+// InMesh reports whether it is on an address of the mesh.
+func (s *Socket) InMesh() bool {
+	m := s.Host.Mesh
+	return m != nil && s.Address.IsValid() && (s.Address.String() == m.Address.V || m.Address6.Set && s.Address.String() == canonical(m.Address6.V))
+}
+
+func canonical(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	return a.String()
+}
+
+// At is a socket as people write it.
+func (s *Socket) At() string {
+	where := s.Address.String()
+	switch {
+	case s.Bridge != "":
+		where = s.Bridge
+	case !s.Address.IsValid():
+		where = s.Container
+	case s.Address.Is6():
+		where = "[" + where + "]"
+	}
+	return where + ":" + strconv.Itoa(s.Port) + "/" + s.Protocol
+}
+
+// Meets reports whether two sockets of a host cannot both be had.
+func (s *Socket) Meets(o *Socket) bool {
+	return s.Host == o.Host && s.Port == o.Port && s.Protocol == o.Protocol && s.Address.IsValid() && o.Address.IsValid() &&
+		s.Address.Is6() == o.Address.Is6() && (s.Address == o.Address || s.Address.IsUnspecified() || o.Address.IsUnspecified())
+}
+
+// places are those that are known.
+func places(at ...token.Pos) []token.Pos {
+	return slices.DeleteFunc(at, func(p token.Pos) bool { return !p.IsValid() })
+}
+
+// compare orders sockets by host, kind, container, address and port.
+func compare(a, b *Socket) int {
+	return cmp.Or(cmp.Compare(a.Host.Name.V, b.Host.Name.V), cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Container, b.Container),
+		a.Address.Compare(b.Address), strings.Compare(a.Bridge, b.Bridge), cmp.Compare(a.Port, b.Port), strings.Compare(a.Protocol, b.Protocol))
+}
