@@ -9,6 +9,7 @@ import (
 
 	"cuelang.org/go/cue/token"
 
+	"gen.example/cmd/gen/internal/exposure"
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/podman"
@@ -25,7 +26,7 @@ func (c *checker) mesh() {
 			six = c.prefix(m.Network6, "the mesh's network6", true)
 		}
 	}
-	taken := map[netip.Addr]*fleet.Host{}
+	taken := map[netip.Addr]member{}
 	for _, h := range c.fleet.Hosts {
 		if h.Mesh == nil {
 			continue
@@ -35,27 +36,46 @@ func (c *checker) mesh() {
 				Hintf("say fleet: mesh: network: \"10.44.0.0/24\"")
 			continue
 		}
-		c.meshAddress(h, h.Mesh.Address, four, false, taken)
+		c.meshAddress(member{h.Name.V, h.Mesh.Address.Pos}, h.Mesh.Address, h.Pos, four, false, taken)
 		if h.Mesh.Address6.Set {
-			c.meshAddress(h, h.Mesh.Address6, six, true, taken)
+			c.meshAddress(member{h.Name.V, h.Mesh.Address6.Pos}, h.Mesh.Address6, h.Pos, six, true, taken)
+		}
+	}
+	if m == nil {
+		return
+	}
+	for _, p := range m.Peers {
+		c.meshAddress(member{p.Name, p.V.Address.Pos}, p.V.Address, p.Pos, four, false, taken)
+		if p.V.Address6.Set {
+			c.meshAddress(member{p.Name, p.V.Address6.Pos}, p.V.Address6, p.Pos, six, true, taken)
 		}
 	}
 }
 
-func (c *checker) meshAddress(h *fleet.Host, v fleet.Val[string], network netip.Prefix, six bool, taken map[netip.Addr]*fleet.Host) {
-	a := c.address(v, h.Pos, h.Name.V+"'s mesh address", six)
+// A member has an address in the mesh.
+type member struct {
+	name string
+	pos  token.Pos
+}
+
+func (c *checker) meshAddress(who member, v fleet.Val[string], near token.Pos, network netip.Prefix, six bool, taken map[netip.Addr]member) {
+	a := c.address(v, near, who.name+"'s mesh address", six)
 	if !a.IsValid() {
 		return
 	}
+	if !network.IsValid() && six && !c.fleet.Mesh.Network6.Set {
+		c.find(finding.Address, at(v.Pos, near), "%s's mesh address %s has no network: the mesh has no IPv6", who.name, a).
+			Hintf("say fleet: mesh: network6: \"fd44::/64\"")
+	}
 	if network.IsValid() && !network.Contains(a) {
-		c.find(finding.Address, at(v.Pos, h.Pos), "%s's mesh address %s is not in the mesh %s", h.Name.V, a, network).
+		c.find(finding.Address, at(v.Pos, near), "%s's mesh address %s is not in the mesh %s", who.name, a, network).
 			Hintf("give it one of the mesh's, or widen fleet: mesh: network:")
 	}
-	if other := taken[a]; other != nil {
-		c.find(finding.Address, at(v.Pos, h.Pos), "%s and %s both have the mesh address %s", other.Name.V, h.Name.V, a).And(other.Mesh.Address.Pos).
-			Hintf("give each host an address of its own")
+	if other, ok := taken[a]; ok {
+		c.find(finding.Address, at(v.Pos, near), "%s and %s both have the mesh address %s", other.name, who.name, a).And(other.pos).
+			Hintf("give each host and peer an address of its own")
 	}
-	taken[a] = h
+	taken[a] = who
 }
 
 // address reads an IP address, without a zone.
@@ -186,14 +206,17 @@ func (c *hostChecker) networks() {
 			}
 		}
 		all = append(all, taken{"the " + what, p, v.Pos})
+		c.ownAddresses("the "+what, p, v.Pos)
 		return p
 	}
 	if m := c.fleet.Mesh; m != nil {
 		if p, err := netip.ParsePrefix(m.Network.V); err == nil {
 			all = append(all, taken{"the mesh", p, m.Network.Pos})
+			c.ownAddresses("the mesh", p, m.Network.Pos)
 		}
 		if p, err := netip.ParsePrefix(m.Network6.V); err == nil {
 			all = append(all, taken{"the mesh", p, m.Network6.Pos})
+			c.ownAddresses("the mesh", p, m.Network6.Pos)
 		}
 	}
 	h := c.host
@@ -237,14 +260,9 @@ func (c *hostChecker) within(v fleet.Val[string], network netip.Prefix, what str
 	}
 }
 
-// sockets finds two containers on one socket of the host, and ports that
-// nobody could reach as they are meant.
+// sockets finds two on one socket of the host, and ports that nobody could
+// reach as they are meant.
 func (c *hostChecker) sockets() {
-	type owner struct {
-		what string
-		pos  token.Pos
-	}
-	taken := map[string]owner{}
 	for _, s := range c.host.Services {
 		for _, cont := range s.V.Containers {
 			for _, p := range cont.V.Ports {
@@ -253,32 +271,46 @@ func (c *hostChecker) sockets() {
 						Hintf("say mesh: address: … for the host")
 					continue
 				}
-				if six := c.sixFor(p.V.Audience.V); six != "" && !s.V.Network.Subnet6.Set {
+				if six := c.sixFor(p.V.Audience.V); six != "" && !s.V.Network.Subnet6.Set && !cont.V.HostNetwork.V {
 					c.find(finding.NoIPv6, at(p.Pos, s.Pos), "%s publishes %s, and cannot be reached on %s: its network has no IPv6", s.Name, p.Name, six).
 						Hintf("give the service network: subnet6: …")
 				}
-				socket := fmt.Sprintf("%s:%d/%s", c.boundBy(p.V.Audience.V), p.V.Host.V, p.V.Protocol.V)
-				if o, ok := taken[socket]; ok {
-					both := fmt.Sprintf("%s and %s both publish %s", o.what, s.Name, socket)
-					if o.what == s.Name {
-						both = fmt.Sprintf("%s publishes %s twice", s.Name, socket)
-					}
-					c.find(finding.Socket, at(p.V.Host.Pos, p.Pos, s.Pos), "%s", both).And(o.pos).Hintf("give one of them another port on the host")
-				}
-				taken[socket] = owner{s.Name, p.V.Host.Pos}
 			}
+		}
+	}
+	sockets := c.ledger.On(c.host)
+	for i, s := range sockets {
+		for _, o := range sockets[:i] {
+			if !s.Meets(o) || s.Address.Is6() && slices.ContainsFunc(sockets, func(four *exposure.Socket) bool {
+				return four.Address.Is4() && four.What == s.What && four.Port == s.Port && four.Protocol == s.Protocol
+			}) {
+				continue // it is told of IPv4
+			}
+			c.twoOnOne(o, s)
 		}
 	}
 }
 
-func (c *hostChecker) boundBy(audience string) string {
-	switch audience {
-	case "internet":
-		return c.host.Listen.V
-	case "mesh":
-		return c.host.Mesh.Address.V
+func (c *hostChecker) twoOnOne(o, s *exposure.Socket) {
+	name := func(s *exposure.Socket) string {
+		if s.Service != "" {
+			return s.Service
+		}
+		return s.What
 	}
-	return "127.0.0.1"
+	both := fmt.Sprintf("%s and %s both listen on %s", name(o), name(s), s.At())
+	switch published := o.Kind == exposure.Published && s.Kind == exposure.Published; {
+	case published && name(o) == name(s):
+		both = fmt.Sprintf("%s publishes %s twice", name(s), s.At())
+	case published:
+		both = fmt.Sprintf("%s and %s both publish %s", name(o), name(s), s.At())
+	}
+	f := c.find(finding.Socket, s.Pos, "%s", both)
+	if o.Kind == exposure.Login {
+		f.Hintf("give %s another port on the host, or move the host's own sshd: ssh: port: 2222", name(s))
+		return
+	}
+	f.And(o.Pos[0]).Hintf("give one of them another port on the host")
 }
 
 // sixFor is the IPv6 address that an audience expects to be served on.

@@ -312,10 +312,14 @@ func (k *containerChecker) files() {
 }
 
 func (k *containerChecker) network() {
-	c := k.container
-	if c.HostNetwork.V && len(c.Ports) > 0 {
-		k.find(finding.Proxy, k.at(c.HostNetwork.Pos, c.Ports[0].Pos), "%s publishes ports and is on the host's network, where it binds its own", k.what).
-			Hintf("leave out ports, or hostNetwork")
+	if !k.container.HostNetwork.V {
+		return
+	}
+	for _, p := range k.container.Ports {
+		if p.V.Host.V != p.V.Container.V {
+			k.find(finding.Opening, k.at(p.V.Host.Pos, p.Pos), "%s is on the host's network, where %s is the port that it binds by itself: %d", k.what, p.Name, p.V.Container.V).
+				Hintf("say host: %d, or leave out hostNetwork", p.V.Container.V)
+		}
 	}
 }
 

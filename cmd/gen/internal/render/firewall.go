@@ -46,6 +46,17 @@ func firewall(f *fleet.Fleet, h *fleet.Host) []*tree.File {
 	}
 }
 
+// sshd is where it listens, if that is not where it does by itself.
+func sshd(f *fleet.Fleet, h *fleet.Host) []*tree.File {
+	const port = 22
+	if h.SSH.Port.V == port {
+		return nil
+	}
+	body := fmt.Sprintf("# %s\nPort %d\n", madeBy("hosts."+h.Name.V+".ssh"), h.SSH.Port.V)
+	return []*tree.File{{Path: "/etc/ssh/sshd_config.d/50-gen.conf", Mode: "0644", Owner: "0:0",
+		Body: []byte(body), On: "reload", Units: []string{"ssh.service"}, Pos: h.SSH.Port.Pos}}
+}
+
 // A table is nftables' text on its way.
 type table struct {
 	strings.Builder
@@ -119,8 +130,8 @@ func (t *table) before() {
 	t.line(2, containersIn+" accept")
 	if mesh := t.mesh(); mesh != "" {
 		t.line(2, "iifname %s accept", mesh)
+		t.line(2, "# The mesh is reached through its tunnel alone.")
 		for _, network := range t.meshNetworks() {
-			t.line(2, "# The mesh is reached through its tunnel alone.")
 			t.line(2, "%s daddr %s drop", family(network.Addr()), network)
 			t.line(2, "%s saddr %s drop", family(network.Addr()), network)
 		}

@@ -20,6 +20,7 @@ var backends = []func(*fleet.Fleet, *fleet.Host) []*tree.File{
 	named,
 	updates,
 	firewall,
+	sshd,
 	tunnel,
 	sysctl,
 	pool,
