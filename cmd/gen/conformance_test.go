@@ -87,7 +87,9 @@ func verify(t *testing.T, host, made string) {
 			t.Fatal(err)
 		}
 		for _, f := range found {
-			units = append(units, "/mnt/"+filepath.Base(f))
+			if info, err := os.Stat(f); err == nil && info.Size() > 0 { // an empty one is masked
+				units = append(units, "/mnt/"+filepath.Base(f))
+			}
 		}
 	}
 	said, err := inDebian13(t, made, append([]string{"systemd-analyze", "verify", "--man=no", "--recursive-errors=no"}, units...)...)

@@ -210,30 +210,35 @@ func stats(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// TestEveryFieldHasAReader changes each field of a fleet that uses all of them,
+// TestEveryFieldHasAReader changes each field of two fleets that use all of them,
 // one at a time: what gen writes, or what it finds, must change with it.
 func TestEveryFieldHasAReader(t *testing.T) {
-	f, fs := load.Fleet(os.DirFS(cases + "/everything"))
-	if len(fs) > 0 || len(f.Hosts) != 1 {
-		t.Fatal(fs)
-	}
-	base := outcome(f)
 	read := map[string]bool{} // by type and field: whether any change of it had an effect
-	walk(reflect.ValueOf(f).Elem(), func(field string, change func() (undo func())) {
-		undo := change()
-		read[field] = outcome(f) != base || read[field]
-		undo()
-	})
-	if outcome(f) != base {
-		t.Fatal("the walk did not undo its changes")
+	for _, name := range []string{"everything", "exposure"} {
+		f, fs := load.Fleet(os.DirFS(cases + "/" + name))
+		if len(fs) > 0 {
+			t.Fatal(fs)
+		}
+		base := outcome(f)
+		walk(reflect.ValueOf(f).Elem(), func(field string, change func() (undo func())) {
+			if read[field] {
+				return
+			}
+			undo := change()
+			read[field] = outcome(f) != base
+			undo()
+		})
+		if outcome(f) != base {
+			t.Fatal("the walk did not undo its changes")
+		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(read)) {
 		if !read[field] {
 			t.Errorf("nothing reads %s", field)
 		}
 	}
-	if len(read) < 90 {
-		t.Errorf("only %d fields were seen; golden/cases/everything must use all of them", len(read))
+	if len(read) < 150 {
+		t.Errorf("only %d fields were seen; the two cases must use all of them", len(read))
 	}
 }
 
@@ -368,9 +373,13 @@ func TestMinimal(t *testing.T) {
 		"/etc/containers/systemd/traefik.network":                                  {own("traefik-network.service")},
 		"/etc/demo/owned.json":                                                     nil, // nobody says to read it
 		"/etc/motd":                                                                nil,
+		"/etc/nftables.d/gen.nft":                                                  {"gen-firewall.service reload"},
 		"/etc/ssh/sshd_config.d/50-own.conf":                                       {"ssh.service reload"},
 		"/etc/sysctl.d/50-gen.conf":                                                {own("gen-sysctl.service")},
 		"/etc/systemd/system/demo-sweep.service":                                   {own("demo-sweep.service")},
+		"/etc/systemd/system/gen-firewall.service":                                 {own("gen-firewall.service")},
+		"/etc/systemd/system/nftables.service":                                     nil, // masked
+		"/etc/systemd/system/sysinit.target.d/50-gen-gen-firewall.service.conf":    nil,
 		"/etc/systemd/system/gen-sysctl.service":                                   {own("gen-sysctl.service")},
 		"/etc/systemd/system/gen-tmpfiles.service":                                 {own("gen-tmpfiles.service")},
 		"/etc/systemd/system/podman-auto-update.timer":                             {own("podman-auto-update.timer")},

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"net"
 	"net/netip"
 	"path"
 	"regexp"
@@ -44,9 +43,9 @@ func (c *checker) meshKeys() {
 			without = h
 		}
 		if h.Mesh != nil && h.Mesh.Endpoint.Set {
-			_, port, err := net.SplitHostPort(h.Mesh.Endpoint.V)
-			if n, bad := strconv.Atoi(port); err != nil || bad != nil || n == 0 || n > 65535 {
-				c.find(finding.Address, at(h.Mesh.Endpoint.Pos, h.Pos), "%s's endpoint %s has no port", h.Name.V, h.Mesh.Endpoint.V).Hintf("such as vpn.example.org:51820")
+			e := h.Mesh.Endpoint
+			if n, err := strconv.Atoi(e.V[strings.LastIndexByte(e.V, ':')+1:]); err != nil || n == 0 || n > 65535 {
+				c.find(finding.Address, at(e.Pos, h.Pos), "%s's endpoint %s has no port from 1 to 65535", h.Name.V, e.V).Hintf("such as vpn.example.org:51820")
 			}
 		}
 	}

@@ -2,9 +2,7 @@ package render
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"gen.example/cmd/gen/internal/fleet"
@@ -88,7 +86,7 @@ func endpoint(f *fleet.Fleet, to *fleet.Host) string {
 	if to.Mesh.Endpoint.Set {
 		return to.Mesh.Endpoint.V
 	}
-	return net.JoinHostPort(to.Address.V, strconv.Itoa(f.Mesh.Port.V))
+	return fmt.Sprintf("%s:%d", to.Address.V, f.Mesh.Port.V)
 }
 
 // Peer is the configuration of a peer that is no host, as wg-quick(8) reads it.
