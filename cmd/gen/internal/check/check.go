@@ -18,6 +18,8 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 	c.publicNames()
 	if !f.Partial { // else what is missing may only be unread
 		c.mesh()
+		c.zones()
+		c.aliases()
 		c.secrets()
 	}
 	for _, h := range f.Hosts {
@@ -32,6 +34,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		host.ownSecrets()
 		for _, s := range h.Services {
 			host.service(s)
+			host.names(s)
 		}
 	}
 	return c.findings

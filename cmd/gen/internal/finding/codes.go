@@ -32,6 +32,8 @@ const (
 	Proxy      Code = "GEN206"
 	HostName   Code = "GEN207"
 	System     Code = "GEN208"
+	Zone       Code = "GEN214"
+	Record     Code = "GEN215"
 
 	Image           Code = "GEN301"
 	ImageVolume     Code = "GEN302"
@@ -99,12 +101,14 @@ var Meanings = []struct {
 	{Embedded, "A service embeds its definition. CUE would take a misspelt parameter beside it for one of the service's own."},
 	{Address, "An address or network is malformed, of the wrong family, or not where it must lie; or two hosts share one in the mesh."},
 	{Overlap, "Two networks of a host share addresses, so a packet could mean either."},
-	{PublicName, "Two services answer to the same public name."},
+	{PublicName, "Two services answer to the same public name, or it would need two answers of the DNS."},
 	{Socket, "Two containers publish the same address, port and protocol."},
 	{NoIPv6, "A port would be announced by IPv6 and is not served on it, because its service's network has none."},
 	{Proxy, "A route has no proxy to go through, or there are two, or a container on the host's network has one."},
 	{HostName, "A host has a name that means something else in OUT."},
 	{System, "The operating system is unknown, or its podman cannot run what gen writes."},
+	{Zone, "A public name or the owner of a record lies in none of the fleet's zones, or a zone is given twice."},
+	{Record, "A record of the DNS is not what its type takes, stands where it cannot, or its name is too long."},
 	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
 	{NoSuchVolume, "A container mounts a volume that its service does not declare, or a volume is declared and nobody mounts it."},
