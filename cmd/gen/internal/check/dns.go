@@ -10,6 +10,7 @@ import (
 
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/render"
 )
 
 // A claim is a route and where it leads.
@@ -52,10 +53,32 @@ func (c *checker) clash(o, n claim) bool {
 		}
 		c.find(finding.PublicName, where, "%s: %s leads %s", n.Host.Name.V, name, both).
 			And(o.route.Host.Pos).Hintf("give one of them another domain")
+	case shareEntry(o.route, n.route):
+		return c.taken(o, n) || c.taken(n, o)
 	default:
 		return false
 	}
 	return true
+}
+
+// taken finds a path of a route that never leads there, because another one
+// leads to all that lies around it and has the longer rule.
+func (c *checker) taken(outer, inner claim) bool {
+	if len(render.Rule(inner.route)) > len(render.Rule(outer.route)) {
+		return false
+	}
+	around := func(paths []string, p string) bool {
+		return slices.ContainsFunc(paths, func(q string) bool { return q == p || strings.HasPrefix(p, q+"/") })
+	}
+	for _, p := range pathsOf(inner.route) {
+		if around(pathsOf(outer.route), p) && !around(clean(outer.route.Except), p) {
+			c.find(finding.PublicName, at(inner.route.Host.Pos, inner.Service.Pos), "%s: %s%s never leads to port %d of %s, for port %d of %s has all around it and the longer rule",
+				inner.Host.Name.V, inner.route.Host.V, p, inner.route.Port.V, inner.Service.Name, outer.route.Port.V, outer.Service.Name).And(outer.route.Host.Pos).
+				Hintf("say except: [%q] in the route to port %d", p, outer.route.Port.V)
+			return true
+		}
+	}
+	return false
 }
 
 // audiences are the words for whom a name leads somewhere.
@@ -78,20 +101,25 @@ func entries(r *fleet.Route) []string {
 	return all
 }
 
-// samePaths reports whether two routes have a path in common; a longer one
-// below it has the longer rule, and wins.
+// samePaths reports whether two routes have a path in common.
 func samePaths(a, b *fleet.Route) bool {
-	paths := func(r *fleet.Route) (out []string) {
-		for _, p := range r.Paths {
-			out = append(out, strings.TrimSuffix(p.V, "/"))
-		}
-		if len(out) == 0 {
-			out = []string{""} // the whole name
-		}
-		return out
+	return slices.ContainsFunc(pathsOf(a), func(p string) bool { return slices.Contains(pathsOf(b), p) })
+}
+
+// pathsOf are the paths of a route without a slash at the end: that of a whole
+// name is empty.
+func pathsOf(r *fleet.Route) []string {
+	if len(r.Paths) == 0 {
+		return []string{""}
 	}
-	pb := paths(b)
-	return slices.ContainsFunc(paths(a), func(p string) bool { return slices.Contains(pb, p) })
+	return clean(r.Paths)
+}
+
+func clean(paths []fleet.Val[string]) (out []string) {
+	for _, p := range paths {
+		out = append(out, strings.TrimSuffix(p.V, "/"))
+	}
+	return out
 }
 
 // zones checks that each is there once and that all names lie in them. Names
@@ -247,7 +275,7 @@ var forms = map[string]form{
 		return len(f) == 2 && small(f[0]) && (f[1] == "." || machine(f[1]))
 	}},
 	"CNAME": {"one name with a dot at its end", "www.example.org.", full},
-	"TXT":   {"texts in quotes, each of at most 255 characters of ASCII, others as in \\195\\164", `"v=spf1 mx -all"`, texts},
+	"TXT":   {`texts in quotes, each of at most 255 characters of ASCII; a quote in it is \", any other octet as in \195`, `"v=spf1 mx -all"`, texts},
 }
 
 func (c *hostChecker) record(s fleet.Entry[*fleet.Service], owner string, r *fleet.Record, where []token.Pos) {
@@ -259,17 +287,22 @@ func (c *hostChecker) record(s fleet.Entry[*fleet.Service], owner string, r *fle
 			f.Hintf("did you mean %s?", better)
 		}
 	}
-	if r.Type.V == "SRV" {
-		if l := strings.Split(owner, "."); l[0][0] != '_' || l[1][0] != '_' {
-			c.find(finding.Record, where, "%s's SRV record is at %s, where no client asks for it", s.Name, owner).
-				Hintf("its name begins with the service and the protocol, such as _sip._tcp.example.org")
-		}
+	switch l := strings.Split(owner, "."); {
+	case r.Type.V == "SRV" && (l[0][0] != '_' || l[1][0] != '_'):
+		c.find(finding.Record, where, "%s's SRV record is at %s, where no client asks for it", s.Name, owner).
+			Hintf("its name begins with the service and the protocol, such as _sip._tcp.example.org")
+	case r.Type.V == "MX" && !machine(owner+"."):
+		c.find(finding.Record, where, "%s's MX record is at %s, which can be in nobody's address", s.Name, owner).
+			Hintf("mail goes to names without an underscore")
 	}
 }
 
 // mended is data with what people forget: the dot, the quotes, one blank.
 func (k form) mended(data string) (string, bool) {
-	plain := strings.ToLower(strings.Join(strings.Fields(data), " "))
+	plain := strings.Join(strings.Fields(data), " ")
+	if !strings.Contains(plain, `"`) {
+		plain = strings.ToLower(plain)
+	}
 	words := strings.SplitN(plain, " ", 3)
 	for _, better := range []string{plain, plain + ".", `"` + data + `"`, strings.Join(words[:min(2, len(words))], " ") + ` "` + words[len(words)-1] + `"`} {
 		if k.fits(better) {
@@ -368,25 +401,25 @@ func quoted(data string) (text, rest string, ok bool) {
 	return "", "", false
 }
 
-// octets is how many a text has, with \ before a character or before three
-// digits for any octet (RFC 1035, section 5.1).
+// octets is how many a text has. A backslash stands before a quote, another one
+// or the three digits of any octet: before other characters it would vanish
+// (RFC 1035, section 5.1).
 func octets(text string) (n int, ok bool) {
-	for i := 0; i < len(text); i, n = i+1, n+1 {
-		if text[i] != '\\' {
-			continue
-		}
-		i++
-		if i == len(text) || text[i] < ' ' || text[i] > '~' {
-			return 0, false
-		}
-		if text[i] >= '0' && text[i] <= '9' {
-			if i+3 > len(text) {
+	for ; text != ""; n++ {
+		after, escape := strings.CutPrefix(text, `\`)
+		switch {
+		case !escape:
+			text = text[1:]
+		case strings.HasPrefix(after, `"`) || strings.HasPrefix(after, `\`):
+			text = after[1:]
+		default:
+			if len(after) < 3 {
 				return 0, false
 			}
-			if v, err := strconv.ParseUint(text[i:i+3], 10, 8); err != nil || v > 255 {
+			if _, err := strconv.ParseUint(after[:3], 10, 8); err != nil {
 				return 0, false
 			}
-			i += 2
+			text = after[3:]
 		}
 	}
 	return n, true
