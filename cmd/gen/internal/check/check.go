@@ -19,6 +19,8 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 	c.publicNames()
 	if !f.Partial { // else what is missing may only be unread
 		c.mesh()
+		c.zones()
+		c.aliases()
 		c.meshKeys()
 		c.secrets()
 	}
@@ -37,6 +39,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		host.ownSecrets()
 		for _, s := range h.Services {
 			host.service(s)
+			host.names(s)
 		}
 	}
 	return c.findings

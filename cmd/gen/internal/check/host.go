@@ -109,52 +109,6 @@ func family(six bool) string {
 	return "IPv4"
 }
 
-// publicNames finds names that lead to two places.
-func (c *checker) publicNames() {
-	type owner struct {
-		host  *fleet.Host
-		what  string
-		route *fleet.Route
-	}
-	byName := map[string][]owner{}
-	for _, h := range c.fleet.Hosts {
-		for _, s := range h.Services {
-			for _, cont := range s.V.Containers {
-				for _, r := range cont.V.Routes {
-					for _, o := range byName[r.V.Host.V] {
-						if o.host != h {
-							c.find(finding.PublicName, at(r.V.Host.Pos, s.Pos), "%s leads to %s on %s and to %s on %s", r.V.Host.V, o.what, o.host.Name.V, s.Name, h.Name.V).
-								And(o.route.Host.Pos).Hintf("a name can point to one host; give one of them another domain")
-							break
-						}
-						if samePaths(o.route, r.V) {
-							c.find(finding.PublicName, at(r.V.Host.Pos, s.Pos), "%s: %s leads to %s and to %s", h.Name.V, r.V.Host.V, o.what, s.Name).
-								And(o.route.Host.Pos).Hintf("give one of them another domain")
-							break
-						}
-					}
-					byName[r.V.Host.V] = append(byName[r.V.Host.V], owner{h, s.Name, r.V})
-				}
-			}
-		}
-	}
-}
-
-func samePaths(a, b *fleet.Route) bool {
-	paths := func(r *fleet.Route) (out []string) {
-		for _, p := range r.Paths {
-			out = append(out, p.V)
-		}
-		slices.Sort(out)
-		return out
-	}
-	pa, pb := paths(a), paths(b)
-	if len(pa) == 0 || len(pb) == 0 {
-		return len(pa) == len(pb)
-	}
-	return slices.ContainsFunc(pa, func(p string) bool { return slices.Contains(pb, p) })
-}
-
 // identity checks what a host says of itself.
 func (c *hostChecker) identity() {
 	h := c.host

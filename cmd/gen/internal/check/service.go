@@ -16,7 +16,7 @@ import (
 
 func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	s := e.V
-	if len(s.Containers)+len(s.Files)+len(s.Units)+len(s.Volumes)+len(s.Secrets)+len(s.Images) == 0 {
+	if len(s.Containers)+len(s.Files)+len(s.Units)+len(s.Volumes)+len(s.Secrets)+len(s.Images)+len(s.Records) == 0 {
 		c.find(finding.Empty, at(e.Pos), "%s has nothing in it", e.Name).
 			Hintf("name its definition, as in %s: catalog.#HedgeDoc, or give it containers:", e.Name)
 	}

@@ -24,15 +24,16 @@ const (
 	OtherHost    Code = "GEN115"
 	Embedded     Code = "GEN116"
 
-	Address    Code = "GEN201"
-	Overlap    Code = "GEN202"
-	PublicName Code = "GEN203"
-	Socket     Code = "GEN204"
-	NoIPv6     Code = "GEN205"
-	Proxy      Code = "GEN206"
-	HostName   Code = "GEN207"
-	System     Code = "GEN208"
-
+	Address     Code = "GEN201"
+	Overlap     Code = "GEN202"
+	PublicName  Code = "GEN203"
+	Socket      Code = "GEN204"
+	NoIPv6      Code = "GEN205"
+	Proxy       Code = "GEN206"
+	HostName    Code = "GEN207"
+	System      Code = "GEN208"
+	Zone        Code = "GEN214"
+	Record      Code = "GEN215"
 	MeshKey     Code = "GEN216"
 	Lockout     Code = "GEN217"
 	Opening     Code = "GEN218"
@@ -104,12 +105,14 @@ var Meanings = []struct {
 	{Embedded, "A service embeds its definition. CUE would take a misspelt parameter beside it for one of the service's own."},
 	{Address, "An address or network is malformed, of the wrong family, or not where it must lie; or two hosts share one in the mesh."},
 	{Overlap, "Two networks of a host share addresses, so a packet could mean either."},
-	{PublicName, "Two services answer to the same public name."},
+	{PublicName, "Two services answer to the same public name, or it would need two answers of the DNS."},
 	{Socket, "Two programs listen on the same address, port and protocol of a host."},
 	{NoIPv6, "A port would be announced by IPv6 and is not served on it, because its service's network has none."},
 	{Proxy, "A route has no proxy to go through, or there are two, or a container on the host's network has one."},
 	{HostName, "A host has a name that means something else in OUT."},
 	{System, "The operating system is unknown, or its podman cannot run what gen writes."},
+	{Zone, "A public name or the owner of a record lies in none of the fleet's zones, or a zone is given twice."},
+	{Record, "A record of the DNS is not what its type takes, stands where it cannot, or its name is too long."},
 	{MeshKey, "Two peers of the mesh have the same key or name, or a host has no key while others have."},
 	{Lockout, "Nobody could log in to a host, or only through a mesh that may be down."},
 	{Opening, "A port is open and nobody says to whom, or may not be open to the internet, or nothing listens on it."},

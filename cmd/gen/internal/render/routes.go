@@ -56,6 +56,18 @@ func tlsOptions(path string, h *fleet.Host) *tree.File {
 }
 
 func router(name string, r *fleet.Route, middlewares []string) *doc.Node {
+	rule := Rule(r)
+	d := doc.Obj("entryPoints", doc.Strs("websecure"), "rule", doc.Str(rule, r.Host.Pos))
+	if len(middlewares) > 0 {
+		d.Set("middlewares", doc.Strs(middlewares...))
+	}
+	d.Set("service", doc.Str(name, r.Port.Pos))
+	return d
+}
+
+// Rule is what a request must be to go a route. Of several rules that it fits,
+// Traefik takes the longest.
+func Rule(r *fleet.Route) string {
 	rule := "Host(`" + r.Host.V + "`)"
 	if len(r.Paths) > 0 {
 		rule += " && (" + prefixes(r.Paths) + ")"
@@ -63,12 +75,7 @@ func router(name string, r *fleet.Route, middlewares []string) *doc.Node {
 	if len(r.Except) > 0 {
 		rule += " && !(" + prefixes(r.Except) + ")"
 	}
-	d := doc.Obj("entryPoints", doc.Strs("websecure"), "rule", doc.Str(rule, r.Host.Pos))
-	if len(middlewares) > 0 {
-		d.Set("middlewares", doc.Strs(middlewares...))
-	}
-	d.Set("service", doc.Str(name, r.Port.Pos))
-	return d
+	return rule
 }
 
 // prefixes match a path and what lies below it: to Traefik /status is a prefix
