@@ -32,6 +32,10 @@ const (
 	Proxy      Code = "GEN206"
 	HostName   Code = "GEN207"
 	System     Code = "GEN208"
+	EntryPoint Code = "GEN210"
+	NoTLS      Code = "GEN211"
+	MetricName Code = "GEN212"
+	NotExposed Code = "GEN213"
 
 	Image           Code = "GEN301"
 	ImageVolume     Code = "GEN302"
@@ -105,6 +109,10 @@ var Meanings = []struct {
 	{Proxy, "A route has no proxy to go through, or there are two, or a container on the host's network has one."},
 	{HostName, "A host has a name that means something else in OUT."},
 	{System, "The operating system is unknown, or its podman cannot run what gen writes."},
+	{EntryPoint, "A route is on an entry point that the proxy does not publish, or on one that serves others than the route is for."},
+	{NoTLS, "A name on the internet would be served without TLS."},
+	{MetricName, "Two containers of a service say something of themselves under one name, so that nobody could tell which."},
+	{NotExposed, "A route, metrics or a published port lead to a port that the container does not listen on, by what it exposes."},
 	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
 	{NoSuchVolume, "A container mounts a volume that its service does not declare, or a volume is declared and nobody mounts it."},
