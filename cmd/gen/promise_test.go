@@ -468,13 +468,13 @@ func TestMinimalRoutes(t *testing.T) {
 		by        func(*fleet.Container)
 		restarts  []string
 	}{
-		"a second route":       {in(demo, "app"), route, nil},
-		"further metrics":      {in(demo, "app"), metrics, nil},
-		"a route less":         {in(demo, "app"), func(c *fleet.Container) { c.Routes = nil }, nil}, // its metrics remain
-		"a first route":        {in(demo, "cache"), route, []string{"demo-cache.service restart"}},
-		"first metrics":        {in(demo, "cache"), metrics, []string{"demo-cache.service restart"}},
-		"the last of a pod":    {in(team, "app"), func(c *fleet.Container) { c.Routes = nil }, pod}, // a pod has one network for all
-		"a second of a pod":    {in(team, "app"), route, nil},
+		"a second route":    {in(demo, "app"), route, nil},
+		"further metrics":   {in(demo, "app"), metrics, nil},
+		"a route less":      {in(demo, "app"), func(c *fleet.Container) { c.Routes = nil }, nil}, // its metrics remain
+		"a first route":     {in(demo, "cache"), route, []string{"demo-cache.service restart"}},
+		"first metrics":     {in(demo, "cache"), metrics, []string{"demo-cache.service restart"}},
+		"the last of a pod": {in(team, "app"), func(c *fleet.Container) { c.Routes = nil }, pod}, // a pod has one network for all
+		"a second of a pod": {in(team, "app"), route, nil},
 	} {
 		base := stampsOf(render.Host(f, f.Hosts[0]))
 		was := *change.container
