@@ -99,6 +99,9 @@ func (c *hostChecker) entryPoint(e entry, proxy string, ports fleet.Map[*fleet.P
 		if e.own {
 			f.Hintf("give the proxy ports: %s: …, which is where routes for the %s are", e.name.V, e.route.V.Audience.V)
 		}
+	case c.notConfigured(e.name.V):
+		c.find(finding.EntryPoint, e.where, "%s is on the entry point %s, and the configuration of %s has none of that name", what, e.name.V, proxy).And(port.Host.Pos).
+			Hintf("a port that the proxy publishes is an entry point of the same name: give it both")
 	case e.route.V.Audience.V == "mesh" && port.Audience.V == "internet":
 		c.find(finding.EntryPoint, e.where, "%s is for the mesh alone, and the entry point %s is open to the internet", what, e.name.V).And(port.Audience.Pos).
 			Hintf("leave %s out, or say audience: \"internet\"", e.name.V)
@@ -112,6 +115,12 @@ func (c *hostChecker) entryPoint(e entry, proxy string, ports fleet.Map[*fleet.P
 		return false
 	}
 	return true
+}
+
+// notConfigured reports whether an entry point is not in what gen writes for the proxy to read.
+func (c *hostChecker) notConfigured(name string) bool {
+	all := render.ProxyConfigured(c.host)
+	return all != nil && all.Get(name) == nil
 }
 
 // metricNames finds two containers of a service whose metrics have one name,

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 
+	"gen.example/cmd/gen/internal/doc"
 	"gen.example/cmd/gen/internal/fleet"
 )
 
@@ -112,6 +113,20 @@ func proxyContainer(h *fleet.Host) (c *fleet.Container, dir string) {
 func ProxyPorts(h *fleet.Host) fleet.Map[*fleet.PublishedPort] {
 	c, _ := proxyContainer(h)
 	return c.Ports
+}
+
+// ProxyConfigured are the entry points in the proxy's own configuration, and
+// nil if it is not among the documents that gen writes.
+func ProxyConfigured(h *fleet.Host) *doc.Node {
+	c, _ := proxyContainer(h)
+	for _, f := range c.Files {
+		if f.V.YAML != nil {
+			if points := f.V.YAML.Get("entryPoints"); points != nil {
+				return points
+			}
+		}
+	}
+	return nil
 }
 
 // EntryPoints are the proxy's entry points that lead to a route: its audience's
