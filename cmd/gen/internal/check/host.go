@@ -278,42 +278,6 @@ func (c *hostChecker) sixFor(audience string) string {
 	return ""
 }
 
-// proxy checks that routes have one proxy to go through.
-func (c *hostChecker) proxy() {
-	var proxies []string
-	var first token.Pos
-	for _, s := range c.host.Services {
-		for _, cont := range s.V.Containers {
-			for _, d := range cont.V.Derived {
-				name := render.ContainerName(s.Name, cont.Name)
-				if len(proxies) > 0 {
-					c.find(finding.Proxy, at(d.Pos, s.Pos), "%s and %s both want to be the proxy", proxies[0], name).And(first).
-						Hintf("keep one of them on this host")
-				}
-				proxies, first = append(proxies, name), d.Pos
-				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, s.Pos), "the proxy %s is on the host's network, where it cannot reach containers by name", name).
-						Hintf("leave out hostNetwork, and publish its ports")
-				}
-			}
-		}
-	}
-	for _, s := range c.host.Services {
-		for _, cont := range s.V.Containers {
-			for _, r := range cont.V.Routes {
-				if len(proxies) == 0 {
-					c.find(finding.Proxy, at(r.Pos, s.Pos), "%s has a route, and the host has no proxy", s.Name).
-						Hintf("add services: traefik: catalog.#Traefik & {acme: email: …}")
-				}
-				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, r.Pos, s.Pos), "%s has a route and is on the host's network, which the proxy does not share", render.ContainerName(s.Name, cont.Name)).
-						Hintf("leave out hostNetwork, or the route")
-				}
-			}
-		}
-	}
-}
-
 var parameter = regexp.MustCompile(`^[a-z0-9_]+([./][A-Za-z0-9_*-]+)+$`)
 
 func (c *hostChecker) sysctl() {
