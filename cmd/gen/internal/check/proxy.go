@@ -164,6 +164,9 @@ func (k *containerChecker) exposed() {
 	for _, p := range c.Ports {
 		check(p.V.Container, p.V.Protocol.V, "the published port "+p.Name, p.Pos)
 	}
+	if len(c.Derived) > 0 {
+		return // what the proxy leads to in itself is on its own loopback
+	}
 	for _, r := range c.Routes {
 		check(r.V.Port, "tcp", "the route "+r.Name, r.Pos)
 	}
