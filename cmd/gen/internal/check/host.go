@@ -44,6 +44,8 @@ func (c *checker) mesh() {
 	if m == nil {
 		return
 	}
+	c.hostsIn("the mesh", nil, four, m.Network.Pos)
+	c.hostsIn("the mesh", nil, six, m.Network6.Pos)
 	for _, p := range m.Peers {
 		c.meshAddress(member{p.Name, p.V.Address.Pos}, p.V.Address, p.Pos, four, false, taken)
 		if p.V.Address6.Set {
@@ -160,17 +162,15 @@ func (c *hostChecker) networks() {
 			}
 		}
 		all = append(all, taken{"the " + what, p, v.Pos})
-		c.ownAddresses("the "+what, p, v.Pos)
+		c.hostsIn(c.host.Name.V+"'s "+what, c.host, p, v.Pos)
 		return p
 	}
 	if m := c.fleet.Mesh; m != nil {
 		if p, err := netip.ParsePrefix(m.Network.V); err == nil {
 			all = append(all, taken{"the mesh", p, m.Network.Pos})
-			c.ownAddresses("the mesh", p, m.Network.Pos)
 		}
 		if p, err := netip.ParsePrefix(m.Network6.V); err == nil {
 			all = append(all, taken{"the mesh", p, m.Network6.Pos})
-			c.ownAddresses("the mesh", p, m.Network6.Pos)
 		}
 	}
 	h := c.host
