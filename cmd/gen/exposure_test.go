@@ -17,8 +17,9 @@ type exposure struct {
 	Containers []neighbours
 }
 
-// exposed is a listening socket. An empty address is a container's own; 0.0.0.0
-// and :: are every address of the host.
+// exposed is a listening socket. An empty address is a container's own, on every
+// network of it; 0.0.0.0 and :: are every address of the host, and an interface's
+// name stands for the addresses it has.
 type exposed struct {
 	Host, Address   string
 	Port            int
@@ -32,15 +33,29 @@ type exposed struct {
 }
 
 func (e *exposed) String() string {
-	return fmt.Sprintf("%s %s:%d/%s %s%s is for internet %v, mesh %v, self %v, containers %v; %s", e.Host, e.Address, e.Port, e.Protocol,
-		e.Container, e.What, e.Internet, e.Mesh, e.Self, e.Containers, e.Asked)
+	return fmt.Sprintf("the ledger has %s %s:%d/%s %s (%s) for internet %v, mesh %v, self %v, %s, by %s", e.Host, e.Address, e.Port, e.Protocol,
+		e.Container, e.What, e.Internet, e.Mesh, e.Self, some(e.Containers), e.Asked)
+}
+
+func some(containers []string) string {
+	if len(containers) > 5 {
+		return fmt.Sprintf("containers %v and %d more", containers[:5], len(containers)-5)
+	}
+	return fmt.Sprintf("containers %v", containers)
 }
 
 // at says whether it can be asked at an address of its host.
-func (e *exposed) at(a netip.Addr) bool {
+func (e *exposed) at(c card) bool {
 	own, err := netip.ParseAddr(e.Address)
-	return err == nil && (own.IsUnspecified() || own == a)
+	return e.Address == c.dev || err == nil && (own.IsUnspecified() || own == c.Addr())
 }
+
+// of says whether it is a socket of a container at its own addresses.
+func (e *exposed) of(p *place, s socket) bool {
+	return e.Address == "" && e.Host == p.host && e.is(s) && slices.Contains(p.containers, e.Container)
+}
+
+func (e *exposed) is(s socket) bool { return e.Port == s.port && e.Protocol == s.protocol }
 
 // tunnel is where WireGuard listens, which answers nobody without a key.
 func (e *exposed) tunnel() bool { return strings.HasPrefix(e.Unit, "wg-quick@") }
@@ -205,11 +220,11 @@ func (p *place) speaks(to netip.Addr) bool {
 // wanted says who must answer, nil for nobody, and by what row or rule.
 func (w *world) wanted(x *exposure, from *place, to aim, s socket) (who *place, why string) {
 	if to.of.inside {
-		return w.atContainer(x, from, to)
+		return w.atContainer(x, from, to, s)
 	}
 	for i := range x.Sockets {
 		e := &x.Sockets[i]
-		if e.Host != to.of.host || e.Port != s.port || e.Protocol != s.protocol || !e.at(to.Addr()) || !w.reaches(e, from, to) {
+		if e.Host != to.of.host || !e.is(s) || !e.at(to.card) || !w.reaches(e, from, to) {
 			continue
 		}
 		if e.Container == "" {
@@ -217,35 +232,56 @@ func (w *world) wanted(x *exposure, from *place, to aim, s socket) (who *place, 
 		}
 		return w.container(e.Host, e.Container), e.String()
 	}
-	switch {
-	case from == to.of:
+	if from == to.of {
 		return from, "a host reaches itself"
-	case from.host == to.of.host && from.shares(to) && s.port == 53 && to.of.held[to.Addr().String()+" 53 tcp"]:
-		return to.of, "podman resolves names for a network at its gateway"
 	}
 	return nil, ""
 }
 
-// shares says whether a place is on the network that an address is of.
-func (p *place) shares(to aim) bool {
-	return slices.ContainsFunc(p.cards, func(c card) bool { return c.Masked() == to.Masked() })
+// allowed says whether a row lets a place of the same host at an address of a
+// container. On the network of a service, its own containers reach each other; on
+// the proxy's, others reach and are reached by the proxy alone, and by TCP alone:
+// what passes there is known by nothing but the packet, and in UDP an answer
+// looks like a question.
+func (w *world) allowed(from *place, to aim, s socket, self bool, containers []string) bool {
+	if !from.inside {
+		return self
+	}
+	if !from.named(containers, "") || !slices.ContainsFunc(from.cards, func(c card) bool { return c.Masked() == to.Masked() }) {
+		return false
+	}
+	bridges := w.host(from.host).cards
+	i := slices.IndexFunc(bridges, func(c card) bool { return c.Masked() == to.Masked() })
+	if i < 0 {
+		return false
+	}
+	service := strings.TrimPrefix(bridges[i].dev, "pm-") + "-"
+	own := func(p *place) bool {
+		return slices.ContainsFunc(p.containers, func(c string) bool { return strings.HasPrefix(c, service) })
+	}
+	return own(from) && own(to.of) || s.protocol == "tcp" && (own(from) || own(to.of))
 }
 
 // atContainer: containers reach each other over a network they share, their
 // host over any, and nobody else has a way there.
-func (w *world) atContainer(x *exposure, from *place, to aim) (*place, string) {
+func (w *world) atContainer(x *exposure, from *place, to aim, s socket) (*place, string) {
 	if from == to.of {
 		return from, "a container reaches itself"
 	}
 	if from.host != to.of.host {
 		return nil, ""
 	}
+	for _, e := range x.Sockets {
+		if e.of(to.of, s) && w.allowed(from, to, s, e.Self, e.Containers) {
+			return to.of, e.String()
+		}
+	}
 	for _, n := range x.Containers {
 		if n.Host != to.of.host || !slices.Contains(to.of.containers, n.Name) {
 			continue
 		}
-		if !from.inside && n.Self || from.inside && from.shares(to) && from.named(n.Containers, "") {
-			return to.of, fmt.Sprintf("%s %s is for self %v, containers %v, on networks %v", n.Host, n.Name, n.Self, n.Containers, n.Networks)
+		if w.allowed(from, to, s, n.Self, n.Containers) {
+			return to.of, fmt.Sprintf("the ledger has %s %s for self %v, %s, on networks %v", n.Host, n.Name, n.Self, some(n.Containers), n.Networks)
 		}
 	}
 	return nil, ""
@@ -278,14 +314,14 @@ func (w *world) open(e *exposed, from *place, to netip.Addr) bool {
 // unjudged says whether no echo can stand where a packet of a probe ends, or
 // it ends at a bridge of a host whose very socket is open to who asks anyway.
 func (w *world) unjudged(x *exposure, from *place, to aim, s socket) bool {
-	if s.protocol == "udp" && to.of.held[fmt.Sprintf("%s %d udp", to.Addr(), s.port)] {
+	if s.protocol == "udp" && s.port != 53 && to.of.held[fmt.Sprintf("%s %d udp", to.Addr(), s.port)] {
 		return true
 	}
 	return !to.of.inside && slices.ContainsFunc(x.Sockets, func(e exposed) bool {
-		if e.Host != to.of.host || e.Port != s.port || e.Protocol != s.protocol {
+		if e.Host != to.of.host || !e.is(s) {
 			return false
 		}
-		return e.tunnel() || from.host == "" && w.bridge(to.card) && e.at(to.Addr()) && w.open(&e, from, to.Addr())
+		return e.tunnel() || from.host == "" && w.bridge(to.card) && e.at(to.card) && w.open(&e, from, to.Addr())
 	})
 }
 
@@ -352,6 +388,7 @@ func tell(wrong []edge) []string {
 		out = append(out, k[0]+" "+strings.Join(p, " ")+": "+k[1])
 	}
 	slices.Sort(out)
+	slices.Reverse(out) // what is open matters more
 	return out
 }
 

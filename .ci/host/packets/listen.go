@@ -75,13 +75,13 @@ func open(protocol, address, reply string) error {
 }
 
 func answerPackets(c net.PacketConn, reply string) {
-	b := make([]byte, len(question))
+	b := make([]byte, 512)
 	for {
 		n, from, err := c.ReadFrom(b)
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err == nil && string(b[:n]) == question:
+		case err == nil && !strings.HasPrefix(string(b[:n]), answer): // or two would talk for ever
 			_, _ = c.WriteTo([]byte(reply), from) // who asked asks again
 		}
 	}

@@ -24,10 +24,15 @@ import (
 	"os"
 )
 
-// The question is such that no real program takes it for the begin of something and waits for more.
 const (
-	question = "packets?\n\n"
-	answer   = "packets "
+	answer = "packets "
+
+	// No real program takes this for the begin of something and waits for more: Traefik would, were it
+	// shorter.
+	question = "packets? packets? packets?\n\n"
+
+	// But for one that resolves names, which knows of none such in podman's domain.
+	query = "\x70\x6b\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07packets\x03dns\x06podman\x00\x00\x01\x00\x01"
 )
 
 func main() {

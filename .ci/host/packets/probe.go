@@ -84,10 +84,20 @@ func (t try) happens() string {
 	}
 	defer c.Close()
 	if t.protocol == "udp" {
-		return overPackets(c)
+		return overPackets(c, t.asks())
 	}
 	_ = c.(*net.TCPConn).SetLinger(0) // the port is soon needed for the next
-	return overConnection(c)
+	return overConnection(c, t.asks())
+}
+
+func (t try) asks() string {
+	switch {
+	case t.port != 53:
+		return question
+	case t.protocol == "tcp":
+		return "\x00" + string(rune(len(query))) + query
+	}
+	return query
 }
 
 func failed(err error) string {
@@ -104,7 +114,7 @@ func failed(err error) string {
 }
 
 // overPackets asks twice, for one may be lost where much is going on.
-func overPackets(c net.Conn) string {
+func overPackets(c net.Conn, question string) string {
 	for range 2 {
 		if _, err := io.WriteString(c, question); err != nil {
 			return failed(err)
@@ -122,14 +132,15 @@ func overPackets(c net.Conn) string {
 	return ""
 }
 
-func overConnection(c net.Conn) string {
+func overConnection(c net.Conn, question string) string {
 	_ = c.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(c, question)
-	line, err := bufio.NewReader(c).ReadString('\n')
-	if line == "" && errors.Is(err, os.ErrDeadlineExceeded) {
+	b := make([]byte, 512)
+	n, err := c.Read(b)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		return "mute"
 	}
-	return said(line)
+	return said(string(b[:n]))
 }
 
 // said tells a place of ours from another program.
