@@ -251,7 +251,7 @@ func (b *builder) serve(s *Socket, audience string, from []fleet.Val[string]) {
 		}
 		for _, o := range b.host.Services {
 			for _, c := range o.V.Containers {
-				if !c.V.HostNetwork.V && (s.Address.Is4() || o.V.Network.Subnet6.Set) {
+				if !c.V.HostNetwork.V && (s.Address.Is4() || b.hasIPv6(o, c.V)) {
 					s.Containers = append(s.Containers, fleet.ContainerName(o.Name, c.Name))
 				}
 			}
@@ -289,6 +289,14 @@ func (b *builder) networks(s fleet.Entry[*fleet.Service], c *fleet.Container) []
 		on = append(on, proxy)
 	}
 	return on
+}
+
+// hasIPv6 reports whether one of a container's networks has it.
+func (b *builder) hasIPv6(s fleet.Entry[*fleet.Service], c *fleet.Container) bool {
+	return slices.ContainsFunc(b.networks(s, c), func(name string) bool {
+		on, _ := b.host.Services.Get(name)
+		return on.Network.Subnet6.Set
+	})
 }
 
 // joins reports whether a container is on the proxy's network: a pod is if one
@@ -370,6 +378,7 @@ func (b *builder) names(s fleet.Entry[*fleet.Service]) {
 // have for the mesh. A container counts as its host there.
 func (l *Ledger) callers(f *fleet.Fleet) {
 	for _, h := range f.Hosts {
+		hosted := &builder{fleet: f, host: h}
 		for _, s := range h.Services {
 			for _, to := range l.Calls(h, s.V) {
 				for _, c := range s.V.Containers {
@@ -377,7 +386,7 @@ func (l *Ledger) callers(f *fleet.Fleet) {
 					switch {
 					case c.V.HostNetwork.V:
 						continue
-					case to.Address.Is6() && !s.V.Network.Subnet6.Set:
+					case to.Address.Is6() && !hosted.hasIPv6(s, c.V):
 						continue
 					case to.Host != h:
 						name = h.Name.V + "/" + name

@@ -206,7 +206,12 @@ func (t *table) input() {
 	t.end()
 
 	if t.mesh() != "" {
-		t.chain("# Peers in the mesh: programs on the host's own network.", "from-mesh", "", "", "")
+		t.chain("# Peers in the mesh: programs on the host's own network, at its address in the mesh.", "from-mesh", "", "", "")
+		for _, v := range []fleet.Val[string]{t.host.Mesh.Address, t.host.Mesh.Address6} {
+			if a, err := netip.ParseAddr(v.V); err == nil {
+				t.line(2, "%s daddr != %s drop", family(a), a)
+			}
+		}
 		t.fromMesh(t.atHost, "%s saddr . %[1]s daddr . meta l4proto . th dport", "%s saddr . meta l4proto . th dport")
 		t.line(2, "drop")
 		t.end()
