@@ -95,6 +95,38 @@ func TestExampleFleet(t *testing.T) {
 			}
 		}
 	})
+
+	t.Run("a peer more is noticed by nobody else", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		repo := l.TempDir()
+		if err := os.CopyFS(filepath.Join(repo, "hosts"), os.DirFS(filepath.Join(repository, "hosts"))); err != nil {
+			t.Fatal(err)
+		}
+		phone := "peers: phone: {address: \"10.44.0.101\", publicKey: \"t1toxqo7Pm5OPsqcOUmUH9XAqPNPJN3kx5mfbm/8z00=\"}\n\t\tpeers: laptop:"
+		fleetFile := filepath.Join(repo, "hosts/fleet.cue")
+		write(t, fleetFile, strings.Replace(read(t, fleetFile), "peers: laptop:", phone, 1))
+		key, before := l.on("vps1", "wg", "show", "wg0", "private-key"), l.invocations("vps1")
+		pings := make(chan string)
+		go func() {
+			said, _ := l.try("at", l.dir, "laptop", "busybox", "ping", "-q", "-i", "0.1", "-c", "100", "10.44.0.1")
+			pings <- said
+		}()
+		if said := l.push(repo, "vps1"); !strings.Contains(said, "reload   wg-quick@wg0.service") {
+			t.Errorf("push says %s", said)
+		}
+		if said := <-pings; !strings.Contains(said, " 0% packet loss") {
+			t.Errorf("through the tunnel: %s", said)
+		}
+		if units := l.restarted("vps1", before); units != nil {
+			t.Errorf("restarted: %v", units)
+		}
+		if now := l.on("vps1", "wg", "show", "wg0", "private-key"); now != key {
+			t.Error("the tunnel has another key")
+		}
+		if said := l.on("vps1", "wg", "show", "wg0", "allowed-ips"); !strings.Contains(said, "10.44.0.101/32") {
+			t.Errorf("its peers are %s", said)
+		}
+	})
 }
 
 // laptopKey is the private half of the key of the example's laptop. It opens
