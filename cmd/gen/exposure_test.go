@@ -321,7 +321,7 @@ func (w *world) unjudged(x *exposure, from *place, to aim, s socket) bool {
 		if e.Host != to.of.host || !e.is(s) {
 			return false
 		}
-		return e.tunnel() || from.host == "" && w.bridge(to.card) && e.at(to.card) && w.open(&e, from, to.Addr())
+		return e.tunnel() || from.host == "" && w.bridge(to.card) && e.at(to.card) && (w.open(&e, from, to.Addr()) || slices.Contains(e.Mesh, from.peer))
 	})
 }
 

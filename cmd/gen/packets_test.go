@@ -76,42 +76,53 @@ func (m *matrix) compare(x *exposure) (wrong []edge) {
 	w := m.look()
 	sockets := w.sockets(x)
 	defer m.listen(w, sockets)()
-	var mu sync.Mutex
 	tried := 0
-	judge := func(from *place, aims []aim) {
-		todo := lines(aims, sockets)
-		found := w.wrong(x, from, aims, sockets, m.probe(from, todo))
-		got := m.probe(from, edgeLines(found))
-		found = slices.DeleteFunc(found, func(e edge) bool {
-			e.got = got[e.line()]
-			return e.right()
+	judge := func(aims func(from *place) []aim) {
+		found := map[*place][]edge{}
+		var mu sync.Mutex
+		w.each(func(from *place) {
+			todo := lines(aims(from), sockets)
+			edges := w.wrong(x, from, aims(from), sockets, m.probe(from, todo))
+			mu.Lock()
+			defer mu.Unlock()
+			tried += len(todo)
+			found[from] = edges
 		})
-		mu.Lock()
-		defer mu.Unlock()
-		tried += len(todo)
-		wrong = append(wrong, found...)
+		w.each(func(from *place) { // now that few ask
+			got := m.probe(from, edgeLines(found[from]))
+			for _, e := range found[from] {
+				if e.got = got[e.line()]; !e.right() {
+					mu.Lock()
+					wrong = append(wrong, e)
+					mu.Unlock()
+				}
+			}
+		})
 	}
 	for _, host := range m.hosts {
 		back := m.routes(w, host)
-		w.each(func(from *place) bool { return from.host == "" }, func(from *place) {
-			judge(from, slices.DeleteFunc(w.aims(from), func(to aim) bool {
-				return to.of.host != host || !from.near && !m.ofNobodyElse(w, to)
-			}))
+		judge(func(from *place) []aim {
+			return slices.DeleteFunc(w.aims(from), func(to aim) bool {
+				return from.host != "" || to.of.host != host || !from.near && !m.ofNobodyElse(w, to)
+			})
 		})
 		back()
 	}
-	w.each(func(from *place) bool { return !from.near }, func(from *place) { judge(from, w.aims(from)) })
+	judge(func(from *place) []aim {
+		if from.near {
+			return nil
+		}
+		return w.aims(from)
+	})
 	m.Logf("%d places tried %d edges in %v", len(w.places), tried, time.Since(start).Round(time.Second/10))
 	return wrong
 }
 
-// each does something in all places of a kind at once.
-func (w *world) each(is func(*place) bool, do func(*place)) {
+// each does something in all places at once.
+func (w *world) each(do func(*place)) {
 	var all sync.WaitGroup
 	for _, p := range w.places {
-		if is(p) {
-			all.Go(func() { do(p) })
-		}
+		all.Go(func() { do(p) })
 	}
 	all.Wait()
 }
