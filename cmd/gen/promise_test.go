@@ -399,6 +399,8 @@ func TestMinimal(t *testing.T) {
 		"/usr/local/etc/demo/app/etc/demo/seen/list.txt":                           nil, // watched
 		"/usr/local/etc/demo/cache/etc/redis/live/redis.conf":                      {"demo-cache.service reload"},
 		"/usr/local/etc/traefik/app/etc/traefik/routes/team.yml":                   nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/routes/traefik.yml":                nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/routes/_shared.yml":                nil, // watched
 		"/usr/local/etc/traefik/app/etc/traefik/routes/_tls.yml":                   nil, // watched
 		"/usr/local/etc/traefik/app/etc/traefik/routes/demo.yml":                   nil, // watched
 		"/usr/local/etc/traefik/app/etc/traefik/traefik.yml":                       {own("traefik-app.service")},
@@ -447,6 +449,56 @@ func TestMinimal(t *testing.T) {
 		if !seen[path] {
 			t.Errorf("there is no %s", path)
 		}
+	}
+}
+
+// TestMinimalRoutes: a route or metrics more, or one less, of a container that
+// the proxy leads to restarts nothing; the first of a container restarts it alone.
+func TestMinimalRoutes(t *testing.T) {
+	f, fs := load.Fleet(os.DirFS(cases + "/everything"))
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	demo, _ := f.Hosts[0].Services.Get("demo")
+	team, _ := f.Hosts[0].Services.Get("team")
+	in := func(s *fleet.Service, name string) *fleet.Container { c, _ := s.Containers.Get(name); return c }
+	val := func(s string) fleet.Val[string] { return fleet.Val[string]{V: s, Set: true} }
+	route := func(c *fleet.Container) {
+		r := &fleet.Route{Host: val("more.example.org"), Audience: val("internet"), Port: fleet.Val[int]{V: 8080, Set: true}}
+		c.Routes = append(slices.Clone(c.Routes), fleet.Entry[*fleet.Route]{Name: "more", V: r})
+	}
+	metrics := func(c *fleet.Container) {
+		m := &fleet.Metrics{Port: fleet.Val[int]{V: 9000, Set: true}, Path: val("/metrics")}
+		c.Metrics = append(slices.Clone(c.Metrics), fleet.Entry[*fleet.Metrics]{Name: "more", V: m})
+	}
+	pod := []string{"team-pod.service restart"} // and systemd its containers with it
+	for what, change := range map[string]struct {
+		container *fleet.Container
+		by        func(*fleet.Container)
+		restarts  []string
+	}{
+		"a second route":    {in(demo, "app"), route, nil},
+		"further metrics":   {in(demo, "app"), metrics, nil},
+		"a route less":      {in(demo, "app"), func(c *fleet.Container) { c.Routes = nil }, nil}, // its metrics remain
+		"a first route":     {in(demo, "cache"), route, []string{"demo-cache.service restart"}},
+		"first metrics":     {in(demo, "cache"), metrics, []string{"demo-cache.service restart"}},
+		"the last of a pod": {in(team, "app"), func(c *fleet.Container) { c.Routes = nil }, pod}, // a pod has one network for all
+		"a second of a pod": {in(team, "app"), route, nil},
+	} {
+		base := stampsOf(render.Host(f, f.Hosts[0]))
+		was := *change.container
+		change.by(change.container)
+		var changed []string
+		for stamp, value := range stampsOf(render.Host(f, f.Hosts[0])) {
+			if base[stamp] != value {
+				changed = append(changed, stamp)
+			}
+		}
+		slices.Sort(changed)
+		if !slices.Equal(changed, change.restarts) {
+			t.Errorf("%s changes the stamps %v, want %v", what, changed, change.restarts)
+		}
+		*change.container = was
 	}
 }
 

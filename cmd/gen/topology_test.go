@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gen.example/cmd/gen/internal/exposure"
+	ledger "gen.example/cmd/gen/internal/exposure"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/load"
 	"gen.example/cmd/gen/internal/mermaid"
@@ -189,7 +189,7 @@ func readPicture(t *testing.T, body string) *picture {
 			group = &pictureGroup{ID: g[1], Label: g[2]}
 		} else if g := pictureLines["node"].FindStringSubmatch(line); g != nil && closes[g[2]] == g[4] {
 			fresh(g[1])
-			p.Nodes = append(p.Nodes, pictureNode{g[1], seen(g[3])})
+			p.Nodes = append(p.Nodes, pictureNode{g[1], shown(g[3])})
 			if group != nil {
 				group.Nodes = append(group.Nodes, g[1])
 			}
@@ -197,7 +197,7 @@ func readPicture(t *testing.T, body string) *picture {
 			slices.Sort(group.Nodes)
 			p.Groups, group = append(p.Groups, *group), nil
 		} else if g := pictureLines["arrow"].FindStringSubmatch(line); g != nil && ids[g[1]] && ids[g[4]] {
-			p.Arrows = append(p.Arrows, pictureArrow{g[1], g[4], seen(g[3]), heads[g[2]][0], heads[g[2]][1]})
+			p.Arrows = append(p.Arrows, pictureArrow{g[1], g[4], shown(g[3]), heads[g[2]][0], heads[g[2]][1]})
 		} else if !pictureLines["style"].MatchString(line) {
 			t.Errorf("not in the grammar: %q", line)
 		}
@@ -205,8 +205,8 @@ func readPicture(t *testing.T, body string) *picture {
 	return p
 }
 
-// seen is a label as it is shown. Mermaid's own reader has other signs for the # and ; of a number.
-func seen(label string) string {
+// shown is a label as it is shown. Mermaid's own reader has other signs for the # and ; of a number.
+func shown(label string) string {
 	return html.UnescapeString(regexp.MustCompile(`(?:#|ﬂ°°)(\d+)(?:;|¶ß)`).ReplaceAllString(label, "&#$1;"))
 }
 
@@ -234,10 +234,10 @@ func TestTopologyIsMermaid(t *testing.T) {
 	for _, file := range files {
 		for _, p := range read[file] {
 			for i := range p.Nodes {
-				p.Nodes[i].Label = seen(p.Nodes[i].Label)
+				p.Nodes[i].Label = shown(p.Nodes[i].Label)
 			}
 			for i := range p.Arrows {
-				p.Arrows[i].Label = seen(p.Arrows[i].Label)
+				p.Arrows[i].Label = shown(p.Arrows[i].Label)
 			}
 		}
 		byID := func(p *picture) *picture {
@@ -271,7 +271,7 @@ func TestTopologySaysWhatTheLedgerSays(t *testing.T) {
 				t.Errorf("the pictures say (+) other than the ledger (-):\n%s", diff)
 			}
 			for _, h := range f.Hosts {
-				open := slices.ContainsFunc(exposure.Of(f).On(h), func(s *exposure.Socket) bool { return s.Kind == exposure.Login && len(s.Internet) > 0 })
+				open := slices.ContainsFunc(ledger.Of(f).On(h), func(s *ledger.Socket) bool { return s.Kind == ledger.Login && len(s.Internet) > 0 })
 				if said := strings.Contains(page, "Nobody on the internet can log in to "+h.Name.V+"."); said == open {
 					t.Errorf("%s can be logged in to from the internet: %v; and the page says that nobody can: %v", h.Name.V, open, said)
 				}
@@ -284,7 +284,7 @@ func TestTopologySaysWhatTheLedgerSays(t *testing.T) {
 func factsOf(f *fleet.Fleet) []string {
 	facts := map[string]bool{}
 	say := func(format string, args ...any) { facts[fmt.Sprintf(format, args...)] = true }
-	l := exposure.Of(f)
+	l := ledger.Of(f)
 	for _, s := range l.Sockets {
 		what := s.Host.Name.V + ": " + s.Service
 		if s.Service == "" {
@@ -314,10 +314,13 @@ func factsOf(f *fleet.Fleet) []string {
 			host += "/…"
 		}
 		ways := map[string]bool{r.Audience.V: true}
+		proxy, container, _, _ := render.Proxy(p.Host)
+		s, _ := p.Host.Services.Get(proxy)
+		c, _ := s.Containers.Get(container)
 		for _, e := range r.EntryPoints {
-			ways[map[string]string{"websecure": "internet", "mesh": "mesh"}[e.V]] = true
+			port, _ := c.Ports.Get(e.V)
+			ways[port.Audience.V] = true
 		}
-		proxy, _, _, _ := render.Proxy(p.Host)
 		for way := range ways {
 			say("%s: %s through %s to %s: %s", way, host, proxy, p.Host.Name.V, p.Service.Name)
 		}

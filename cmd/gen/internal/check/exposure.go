@@ -278,16 +278,20 @@ func (c *hostChecker) from(s fleet.Entry[*fleet.Service], p fleet.Entry[*fleet.P
 	}
 }
 
-// ownAddresses finds addresses of the host in a range that something else has.
-func (c *hostChecker) ownAddresses(what string, p netip.Prefix, pos token.Pos) {
-	for _, v := range []struct {
-		name string
-		val  fleet.Val[string]
-	}{{"address", c.host.Address}, {"listen", c.host.Listen}, {"address6", c.host.Address6}, {"listen6", c.host.Listen6}} {
-		a, err := netip.ParseAddr(v.val.V)
-		if err == nil && v.val.Set && p.IsValid() && p.Contains(a) && (v.name == "address" || v.name == "address6" || v.val.V != c.host.Address.V) {
-			c.find(finding.Overlap, at(v.val.Pos, c.host.Pos), "the host's %s %s lies in %s %s", v.name, a, what, p).And(pos).
-				Hintf("give one of them another range")
+// hostsIn finds hosts whose addresses lie in a range that means something else
+// on a host, or on all for nil: they could not be reached from there.
+func (c *checker) hostsIn(what string, on *fleet.Host, p netip.Prefix, pos token.Pos) {
+	for _, h := range c.fleet.Hosts {
+		own := []fleet.Val[string]{h.Address, h.Address6}
+		if on == nil || on == h {
+			own = append(own, h.Listen, h.Listen6)
+		}
+		for i, v := range own {
+			a, err := netip.ParseAddr(v.V)
+			if err == nil && v.Set && p.IsValid() && p.Contains(a) && !slices.ContainsFunc(own[:i], func(o fleet.Val[string]) bool { return o.V == v.V }) {
+				c.find(finding.Overlap, at(v.Pos, h.Pos), "%s's address %s lies in %s %s", h.Name.V, a, what, p).And(pos).
+					Hintf("give one of them another range")
+			}
 		}
 	}
 }

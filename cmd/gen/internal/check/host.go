@@ -44,6 +44,8 @@ func (c *checker) mesh() {
 	if m == nil {
 		return
 	}
+	c.hostsIn("the mesh", nil, four, m.Network.Pos)
+	c.hostsIn("the mesh", nil, six, m.Network6.Pos)
 	for _, p := range m.Peers {
 		c.meshAddress(member{p.Name, p.V.Address.Pos}, p.V.Address, p.Pos, four, false, taken)
 		if p.V.Address6.Set {
@@ -160,17 +162,15 @@ func (c *hostChecker) networks() {
 			}
 		}
 		all = append(all, taken{"the " + what, p, v.Pos})
-		c.ownAddresses("the "+what, p, v.Pos)
+		c.hostsIn(c.host.Name.V+"'s "+what, c.host, p, v.Pos)
 		return p
 	}
 	if m := c.fleet.Mesh; m != nil {
 		if p, err := netip.ParsePrefix(m.Network.V); err == nil {
 			all = append(all, taken{"the mesh", p, m.Network.Pos})
-			c.ownAddresses("the mesh", p, m.Network.Pos)
 		}
 		if p, err := netip.ParsePrefix(m.Network6.V); err == nil {
 			all = append(all, taken{"the mesh", p, m.Network6.Pos})
-			c.ownAddresses("the mesh", p, m.Network6.Pos)
 		}
 	}
 	h := c.host
@@ -276,42 +276,6 @@ func (c *hostChecker) sixFor(audience string) string {
 		return c.host.Mesh.Address6.V
 	}
 	return ""
-}
-
-// proxy checks that routes have one proxy to go through.
-func (c *hostChecker) proxy() {
-	var proxies []string
-	var first token.Pos
-	for _, s := range c.host.Services {
-		for _, cont := range s.V.Containers {
-			for _, d := range cont.V.Derived {
-				name := render.ContainerName(s.Name, cont.Name)
-				if len(proxies) > 0 {
-					c.find(finding.Proxy, at(d.Pos, s.Pos), "%s and %s both want to be the proxy", proxies[0], name).And(first).
-						Hintf("keep one of them on this host")
-				}
-				proxies, first = append(proxies, name), d.Pos
-				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, s.Pos), "the proxy %s is on the host's network, where it cannot reach containers by name", name).
-						Hintf("leave out hostNetwork, and publish its ports")
-				}
-			}
-		}
-	}
-	for _, s := range c.host.Services {
-		for _, cont := range s.V.Containers {
-			for _, r := range cont.V.Routes {
-				if len(proxies) == 0 {
-					c.find(finding.Proxy, at(r.Pos, s.Pos), "%s has a route, and the host has no proxy", s.Name).
-						Hintf("add services: traefik: catalog.#Traefik & {acme: email: …}")
-				}
-				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, r.Pos, s.Pos), "%s has a route and is on the host's network, which the proxy does not share", render.ContainerName(s.Name, cont.Name)).
-						Hintf("leave out hostNetwork, or the route")
-				}
-			}
-		}
-	}
 }
 
 var parameter = regexp.MustCompile(`^[a-z0-9_]+([./][A-Za-z0-9_*-]+)+$`)

@@ -29,6 +29,7 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	c.volumes(e)
 	c.images(e)
 	c.pod(e)
+	c.metricNames(e)
 	for _, f := range s.Files {
 		c.hostPath(f.Name, "the file", e.Name, at(f.Pos, e.Pos))
 		c.file(f, at(f.Pos, e.Pos))
@@ -49,6 +50,8 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 		k.files()
 		k.network()
 		k.routes()
+		k.metrics()
+		k.exposed()
 		k.capabilities()
 		c.sections(cont.V.Unit, "container", k.what, e.Pos)
 	}
@@ -342,6 +345,13 @@ func (k *containerChecker) routes() {
 					Hintf("it is a path, or an address that begins with https:// and has one; the request's own query is kept")
 			}
 		}
+	}
+}
+
+// metrics checks their paths, which become a part of the proxy's rules too.
+func (k *containerChecker) metrics() {
+	for _, m := range k.container.Metrics {
+		k.path("/"+strings.Trim(m.V.Path.V, "/"), k.what+": the path", k.at(m.V.Path.Pos, m.Pos))
 	}
 }
 

@@ -32,6 +32,10 @@ const (
 	Proxy       Code = "GEN206"
 	HostName    Code = "GEN207"
 	System      Code = "GEN208"
+	EntryPoint  Code = "GEN210"
+	NoTLS       Code = "GEN211"
+	MetricName  Code = "GEN212"
+	NotExposed  Code = "GEN213"
 	Zone        Code = "GEN214"
 	Record      Code = "GEN215"
 	MeshKey     Code = "GEN216"
@@ -111,6 +115,10 @@ var Meanings = []struct {
 	{Proxy, "A route has no proxy to go through, or there are two, or a container on the host's network has one."},
 	{HostName, "A host has a name that means something else in OUT."},
 	{System, "The operating system is unknown, or its podman cannot run what gen writes."},
+	{EntryPoint, "A route is on an entry point that the proxy does not publish, or on one that serves others than the route is for."},
+	{NoTLS, "A name on the internet would be served without TLS."},
+	{MetricName, "Two containers of a service say something of themselves under one name, so that nobody could tell which."},
+	{NotExposed, "A route, metrics or a published port lead to a port that the container does not listen on, by what it exposes."},
 	{Zone, "A public name or the owner of a record lies in none of the fleet's zones, or a zone is given twice."},
 	{Record, "A record of the DNS is not what its type takes, stands where it cannot, or its name is too long."},
 	{MeshKey, "Two peers of the mesh have the same key or name, or a host has no key while others have."},

@@ -198,7 +198,7 @@ func (q quadlet) posBelow(dir string) token.Pos {
 }
 
 // network joins the service's own network, under the container's short name,
-// and the proxy's if a route leads here.
+// and the proxy's if the proxy leads here.
 func (q quadlet) network(s *unit.Section) {
 	c := q.container
 	if q.service.Pod.V {
@@ -220,10 +220,18 @@ func (q quadlet) network(s *unit.Section) {
 		own += ",ip=" + c.Address6.V
 	}
 	s.Add("Network", own, c.Pos)
-	if proxy, _, _, ok := Proxy(q.host); ok && len(c.Routes) > 0 && proxy != q.service.Name.V {
-		s.Add("Network", proxy+".network", c.Routes[0].Pos)
+	if proxy, _, _, ok := Proxy(q.host); ok && behindProxy(q.host, c) && proxy != q.service.Name.V {
+		s.Add("Network", proxy+".network", ledBy(c))
 	}
 	q.publish(s)
+}
+
+// ledBy is who asked for the proxy to lead to a container.
+func ledBy(c *fleet.Container) token.Pos {
+	if len(c.Routes) > 0 {
+		return c.Routes[0].Pos
+	}
+	return c.Metrics[0].Pos
 }
 
 func (q quadlet) publish(s *unit.Section) {

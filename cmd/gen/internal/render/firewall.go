@@ -126,6 +126,7 @@ const containersIn = `iifname { "pm-*", "podman*" }`
 func (t *table) before() {
 	t.chain("# Before podman leads a packet to a container.", "before", "prerouting", "mangle", "accept")
 	t.line(2, `iifname "lo" accept`)
+	t.line(2, "ct state { established, related } accept")
 	t.line(2, containersIn+" jump from-containers-before")
 	t.line(2, containersIn+" accept")
 	if mesh := t.mesh(); mesh != "" {

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 
+	"gen.example/cmd/gen/internal/doc"
 	"gen.example/cmd/gen/internal/fleet"
 )
 
@@ -93,6 +94,71 @@ func Proxy(h *fleet.Host) (service, container, dir string, ok bool) {
 		}
 	}
 	return "", "", "", false
+}
+
+// proxyContainer is the proxy's container and the directory of routes in it,
+// and nothing on a host without one.
+func proxyContainer(h *fleet.Host) (c *fleet.Container, dir string) {
+	service, name, dir, ok := Proxy(h)
+	if !ok {
+		return &fleet.Container{}, ""
+	}
+	s, _ := h.Services.Get(service)
+	c, _ = s.Containers.Get(name)
+	return c, dir
+}
+
+// ProxyPorts are the ports that the proxy publishes. Each is an entry point of
+// the same name.
+func ProxyPorts(h *fleet.Host) fleet.Map[*fleet.PublishedPort] {
+	c, _ := proxyContainer(h)
+	return c.Ports
+}
+
+// ProxyConfigured are the entry points in the proxy's own configuration, and
+// nil if it is not among the documents that gen writes.
+func ProxyConfigured(h *fleet.Host) *doc.Node {
+	c, _ := proxyContainer(h)
+	for _, f := range c.Files {
+		if f.V.YAML != nil {
+			if points := f.V.YAML.Get("entryPoints"); points != nil {
+				return points
+			}
+		}
+	}
+	return nil
+}
+
+// EntryPoints are the proxy's entry points that lead to a route: its audience's
+// own, and the further ones that it names.
+func EntryPoints(r *fleet.Route) []fleet.Val[string] {
+	first := fleet.Val[string]{V: "websecure", Pos: r.Audience.Pos}
+	if r.Audience.V == "mesh" {
+		first.V = "mesh"
+	}
+	points := []fleet.Val[string]{first}
+	for _, p := range r.EntryPoints {
+		if p.V != first.V {
+			points = append(points, p)
+		}
+	}
+	return points
+}
+
+// ServesMetrics reports whether the host's proxy serves the metrics of
+// containers behind it: it publishes an entry point for them.
+func ServesMetrics(h *fleet.Host) bool {
+	_, ok := ProxyPorts(h).Get("metrics")
+	return ok
+}
+
+// MetricsPath is where on that entry point a container's metrics are.
+func MetricsPath(service, name string) string { return "/" + service + "/" + name }
+
+// behindProxy reports whether the proxy leads to a container, which is on its
+// network then.
+func behindProxy(h *fleet.Host, c *fleet.Container) bool {
+	return len(c.Routes) > 0 || len(c.Metrics) > 0 && ServesMetrics(h)
 }
 
 // secretTarget is where a container sees a secret.

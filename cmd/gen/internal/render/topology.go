@@ -216,11 +216,9 @@ func (s *sketch) names(fr *frame, audience string, proxyNode func() string) {
 // points, which have the names of the proxy's ports.
 func served(r *fleet.Route, proxy *fleet.Container) []string {
 	all := []string{r.Audience.V}
-	for _, e := range r.EntryPoints {
+	for _, e := range EntryPoints(r) {
 		if p, ok := proxy.Ports.Get(e.V); ok {
 			all = append(all, p.Audience.V)
-		} else {
-			all = append(all, map[string]string{"websecure": "internet", "mesh": "mesh"}[e.V])
 		}
 	}
 	return all
@@ -436,6 +434,9 @@ func meshLines(f *fleet.Fleet, l *exposure.Ledger) (lines []string) {
 	}
 	if slices.ContainsFunc(l.Sockets, func(s *exposure.Socket) bool { return s.Kind == exposure.Tunnel }) {
 		lines = append(lines, "WireGuard answers nobody whose key it does not know.")
+	}
+	if slices.ContainsFunc(f.Hosts, ServesMetrics) {
+		lines = append(lines, "A proxy's port for metrics leads to those of the containers on its host, and to nothing else.")
 	}
 	return lines
 }
