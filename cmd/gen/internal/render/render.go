@@ -52,7 +52,7 @@ func madeBy(definition string) string { return "Made by gen from " + definition 
 // Fleet is what belongs to no single host.
 func Fleet(f *fleet.Fleet) *tree.Tree {
 	t := &tree.Tree{Host: "fleet"}
-	t.Add(dnsZone(f), dnsTable(f), releases(f), catalogue(f))
+	t.Add(dnsZone(f), dnsTable(f), releases(f), catalogue(f), topology(f))
 	t.Add(exposed(f)...)
 	return t
 }
