@@ -513,6 +513,7 @@ func TestMatrix(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it boots machines")
 	}
+	onlyInCI(t)
 	t.Parallel()
 	l := newLab(t)
 	l.meshByHand()
@@ -575,6 +576,7 @@ func TestExposure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it boots machines")
 	}
+	onlyInCI(t)
 	t.Parallel()
 	l := newLab(t)
 	repo := l.TempDir()
