@@ -29,14 +29,15 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 	if len(fs) > 0 {
 		return f, nil, finding.Sort(fs)
 	}
+	r := render.New(f)
 	bundles := make([]bundle.Bundle, len(f.Hosts)+1)
 	open := make([][]*finding.Finding, len(f.Hosts))
 	parallel.Each(len(bundles), func(i int) {
 		if i == len(f.Hosts) {
-			bundles[i] = bundle.Fleet(render.Fleet(f))
+			bundles[i] = bundle.Fleet(r.Fleet())
 			return
 		}
-		t := render.Host(f, f.Hosts[i])
+		t := r.Host(f.Hosts[i])
 		if open[i] = t.Close(); len(open[i]) == 0 {
 			bundles[i] = bundle.Host(t)
 		}

@@ -45,6 +45,7 @@ type Socket struct {
 	Asked     string // the definition that asked for it
 	Pos       []token.Pos
 
+	InMesh     bool           // it is on an address of the mesh
 	Internet   []netip.Prefix // the sources outside that reach it
 	Mesh       []string       // the peers that do, sorted
 	Self       bool           // the host's own processes do
@@ -64,46 +65,62 @@ type Container struct {
 type Ledger struct {
 	Sockets    []*Socket
 	Containers []*Container
+
+	on   map[*fleet.Host][]*Socket
+	mesh []*Socket // those that services may call
 }
 
 // Of is the ledger of a fleet whose addresses are well-formed; others are left out.
 func Of(f *fleet.Fleet) *Ledger {
-	l := &Ledger{}
-	for _, h := range f.Hosts {
-		b := &builder{fleet: f, host: h, all: l}
+	l := &Ledger{on: map[*fleet.Host][]*Socket{}}
+	builders := make([]*builder, len(f.Hosts))
+	for i, h := range f.Hosts {
+		b := newBuilder(f, h, l)
 		b.programs()
 		for _, s := range h.Services {
 			for _, c := range s.V.Containers {
 				b.container(s, c)
 			}
-			b.names(s)
+		}
+		b.names()
+		builders[i] = b
+	}
+	for _, s := range l.Sockets {
+		if s.InMesh {
+			l.mesh = append(l.mesh, s)
 		}
 	}
-	l.callers(f)
+	for _, b := range builders {
+		b.callers()
+	}
 	for _, s := range l.Sockets {
-		slices.Sort(s.Mesh)
 		slices.Sort(s.Containers)
 		s.Containers = slices.Compact(s.Containers)
 	}
 	slices.SortStableFunc(l.Sockets, compare)
+	for _, s := range l.Sockets {
+		l.on[s.Host] = append(l.on[s.Host], s)
+	}
 	return l
 }
 
 // On are the sockets of a host.
-func (l *Ledger) On(h *fleet.Host) (on []*Socket) {
-	for _, s := range l.Sockets {
-		if s.Host == h {
-			on = append(on, s)
-		}
-	}
-	return on
-}
+func (l *Ledger) On(h *fleet.Host) []*Socket { return l.on[h] }
 
 // A builder enters what one host listens on.
 type builder struct {
 	fleet *fleet.Fleet
 	host  *fleet.Host
 	all   *Ledger
+
+	proxy, proxies string   // the proxy's service and container, if the host has one
+	everybody      []string // in the mesh, who reaches what is not for some of them
+}
+
+func newBuilder(f *fleet.Fleet, h *fleet.Host, l *Ledger) *builder {
+	b := &builder{fleet: f, host: h, all: l}
+	b.proxy, b.proxies, _, _ = h.ProxyContainer()
+	return b
 }
 
 func (b *builder) add(s Socket) *Socket {
@@ -184,7 +201,11 @@ func (b *builder) peers(named []fleet.Val[string]) (names []string) {
 		for _, n := range named {
 			names = append(names, n.V)
 		}
+		slices.Sort(names)
 		return names
+	}
+	if b.everybody != nil {
+		return b.everybody
 	}
 	for _, o := range b.fleet.Hosts {
 		if o != b.host && o.Mesh != nil && (o.Environment.V == "production" || b.host.Environment.V != "production") {
@@ -194,6 +215,8 @@ func (b *builder) peers(named []fleet.Val[string]) (names []string) {
 	if b.fleet.Mesh != nil {
 		names = append(names, b.fleet.Mesh.Peers.Names()...)
 	}
+	slices.Sort(names)
+	b.everybody = names
 	return names
 }
 
@@ -257,7 +280,7 @@ func (b *builder) serve(s *Socket, audience string, from []fleet.Val[string]) {
 			}
 		}
 	case "mesh":
-		s.Mesh = b.peers(from)
+		s.InMesh, s.Mesh = true, b.peers(from)
 	}
 }
 
@@ -285,8 +308,8 @@ func (b *builder) addresses(s *fleet.Service, c *fleet.Container, audience strin
 // networks are those that a container is on.
 func (b *builder) networks(s fleet.Entry[*fleet.Service], c *fleet.Container) []string {
 	on := []string{s.Name}
-	if proxy, _, _, ok := b.host.ProxyContainer(); ok && proxy != s.Name && joins(s.V, c) {
-		on = append(on, proxy)
+	if b.proxy != "" && b.proxy != s.Name && joins(s.V, c) {
+		on = append(on, b.proxy)
 	}
 	return on
 }
@@ -313,13 +336,12 @@ func joins(s *fleet.Service, c *fleet.Container) bool {
 // for the internet are reached by all on its network, and others by nobody
 // there: a port is given, nil stands for any.
 func (b *builder) neighbours(s fleet.Entry[*fleet.Service], c fleet.Entry[*fleet.Container], port *fleet.Listen) (names []string) {
-	proxy, proxies, _, _ := b.host.ProxyContainer()
-	if proxy == s.Name {
-		if proxies == c.Name && port != nil && b.forAll(c.V, *port) {
+	if b.proxy == s.Name {
+		if b.proxies == c.Name && port != nil && b.forAll(c.V, *port) {
 			return b.proxied()
 		}
-		if proxies != c.Name {
-			return []string{fleet.ContainerName(proxy, proxies)}
+		if b.proxies != c.Name {
+			return []string{fleet.ContainerName(b.proxy, b.proxies)}
 		}
 		return nil
 	}
@@ -328,8 +350,8 @@ func (b *builder) neighbours(s fleet.Entry[*fleet.Service], c fleet.Entry[*fleet
 			names = append(names, fleet.ContainerName(s.Name, o.Name))
 		}
 	}
-	if proxy != "" && joins(s.V, c.V) {
-		names = append(names, fleet.ContainerName(proxy, proxies))
+	if b.proxy != "" && joins(s.V, c.V) {
+		names = append(names, fleet.ContainerName(b.proxy, b.proxies))
 	}
 	slices.Sort(names)
 	return names
@@ -344,10 +366,9 @@ func (b *builder) forAll(c *fleet.Container, port fleet.Listen) bool {
 
 // proxied are the containers on the proxy's network besides the proxy.
 func (b *builder) proxied() (names []string) {
-	proxy, proxies, _, _ := b.host.ProxyContainer()
 	for _, s := range b.host.Services {
 		for _, c := range s.V.Containers {
-			if !c.V.HostNetwork.V && (s.Name == proxy && c.Name != proxies || s.Name != proxy && joins(s.V, c.V)) {
+			if !c.V.HostNetwork.V && (s.Name == b.proxy && c.Name != b.proxies || s.Name != b.proxy && joins(s.V, c.V)) {
 				names = append(names, fleet.ContainerName(s.Name, c.Name))
 			}
 		}
@@ -355,44 +376,43 @@ func (b *builder) proxied() (names []string) {
 	return names
 }
 
-// names is podman's DNS, which listens on the bridge of a service's network.
-func (b *builder) names(s fleet.Entry[*fleet.Service]) {
-	var on []string
-	for _, o := range b.host.Services {
-		for _, c := range o.V.Containers {
-			if !c.V.HostNetwork.V && slices.Contains(b.networks(o, c.V), s.Name) {
-				on = append(on, fleet.ContainerName(o.Name, c.Name))
+// names is podman's DNS, which listens on the bridge of every network.
+func (b *builder) names() {
+	on := map[string][]string{} // containers by network
+	for _, s := range b.host.Services {
+		for _, c := range s.V.Containers {
+			if !c.V.HostNetwork.V {
+				for _, network := range b.networks(s, c.V) {
+					on[network] = append(on[network], fleet.ContainerName(s.Name, c.Name))
+				}
 			}
 		}
 	}
-	if len(on) == 0 || !s.V.Bridged() {
-		return
-	}
-	for _, protocol := range []string{"tcp", "udp"} {
-		b.add(Socket{Kind: Names, Bridge: fleet.Interface(s.Name), Port: 53, Protocol: protocol, Unit: s.Name + "-network.service", Service: s.Name,
-			What: s.Name + ": names of its containers", Asked: "services." + s.Name + ".network", Pos: places(s.Pos), Containers: on})
+	for _, s := range b.host.Services {
+		if len(on[s.Name]) == 0 || !s.V.Bridged() {
+			continue
+		}
+		for _, protocol := range []string{"tcp", "udp"} {
+			b.add(Socket{Kind: Names, Bridge: fleet.Interface(s.Name), Port: 53, Protocol: protocol, Unit: s.Name + "-network.service", Service: s.Name,
+				What: s.Name + ": names of its containers", Asked: "services." + s.Name + ".network", Pos: places(s.Pos), Containers: slices.Clone(on[s.Name])})
+		}
 	}
 }
 
 // callers enters the containers of services that call others, into what those
 // have for the mesh. A container counts as its host there.
-func (l *Ledger) callers(f *fleet.Fleet) {
-	for _, h := range f.Hosts {
-		hosted := &builder{fleet: f, host: h}
-		for _, s := range h.Services {
-			for _, to := range l.Calls(h, s.V) {
-				for _, c := range s.V.Containers {
-					name := fleet.ContainerName(s.Name, c.Name)
-					switch {
-					case c.V.HostNetwork.V:
-						continue
-					case to.Address.Is6() && !hosted.hasIPv6(s, c.V):
-						continue
-					case to.Host != h:
-						name = h.Name.V + "/" + name
-					}
-					to.Containers = append(to.Containers, name)
+func (b *builder) callers() {
+	for _, s := range b.host.Services {
+		for _, to := range b.all.Calls(b.host, s.V) {
+			for _, c := range s.V.Containers {
+				name := fleet.ContainerName(s.Name, c.Name)
+				switch {
+				case c.V.HostNetwork.V, to.Address.Is6() && !b.hasIPv6(s, c.V):
+					continue
+				case to.Host != b.host:
+					name = b.host.Name.V + "/" + name
 				}
+				to.Containers = append(to.Containers, name)
 			}
 		}
 	}
@@ -400,11 +420,11 @@ func (l *Ledger) callers(f *fleet.Fleet) {
 
 // Calls are the sockets in the mesh that containers of a service may reach.
 func (l *Ledger) Calls(h *fleet.Host, s *fleet.Service) (to []*Socket) {
-	if h.Mesh == nil {
+	if h.Mesh == nil || len(s.Calls) == 0 {
 		return nil
 	}
-	for _, o := range l.Sockets {
-		if o.Kind != Published && o.Kind != Bound || !o.InMesh() || o.Host != h && !slices.Contains(o.Mesh, h.Name.V) {
+	for _, o := range l.mesh {
+		if o.Host != h && !slices.Contains(o.Mesh, h.Name.V) {
 			continue
 		}
 		for _, name := range s.Calls {
@@ -415,20 +435,6 @@ func (l *Ledger) Calls(h *fleet.Host, s *fleet.Service) (to []*Socket) {
 		}
 	}
 	return to
-}
-
-// InMesh reports whether it is on an address of the mesh.
-func (s *Socket) InMesh() bool {
-	m := s.Host.Mesh
-	return m != nil && s.Address.IsValid() && (s.Address.String() == m.Address.V || m.Address6.Set && s.Address.String() == canonical(m.Address6.V))
-}
-
-func canonical(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	return a.String()
 }
 
 // At is a socket as people write it.

@@ -35,30 +35,30 @@ type containerJSON struct {
 	Containers []string `json:"containers"`
 }
 
-// JSON is the ledger for programs.
+// JSON is the ledger for programs, a line for each socket and container.
 func (l *Ledger) JSON() []byte {
-	out := struct {
-		Sockets    []socketJSON    `json:"sockets"`
-		Containers []containerJSON `json:"containers"`
-	}{[]socketJSON{}, []containerJSON{}}
-	for _, s := range l.Sockets {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	line := func(i int, v any) {
+		b.WriteString(map[bool]string{true: "    ", false: "  , "}[i == 0])
+		if err := e.Encode(v); err != nil {
+			panic("exposure: the ledger cannot be JSON: " + err.Error())
+		}
+	}
+	b.WriteString("{\n  \"sockets\": [\n")
+	for i, s := range l.Sockets {
 		address := s.Bridge
 		if s.Address.IsValid() {
 			address = s.Address.String()
 		}
-		out.Sockets = append(out.Sockets, socketJSON{s.Host.Name.V, address, s.Port, s.Protocol, s.Unit, s.Container, s.What, asked(s),
-			some(s.Internet), some(s.Mesh), s.Self, some(s.Containers)})
+		line(i, socketJSON{s.Host.Name.V, address, s.Port, s.Protocol, s.Unit, s.Container, s.What, asked(s), some(s.Internet), some(s.Mesh), s.Self, some(s.Containers)})
 	}
-	for _, c := range l.Containers {
-		out.Containers = append(out.Containers, containerJSON{c.Host.Name.V, c.Name, c.Networks, true, some(c.Containers)})
+	b.WriteString("  ],\n  \"containers\": [\n")
+	for i, c := range l.Containers {
+		line(i, containerJSON{c.Host.Name.V, c.Name, c.Networks, true, some(c.Containers)})
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(out); err != nil {
-		panic("exposure: the ledger cannot be JSON: " + err.Error())
-	}
+	b.WriteString("  ]\n}\n")
 	return b.Bytes()
 }
 

@@ -21,7 +21,7 @@ const (
 // firewall is a table of ours, loaded by a unit of ours early at boot and
 // replaced as a whole. Debian's unit is masked by an empty file: it flushes all
 // tables, podman's too.
-func firewall(f *fleet.Fleet, h *fleet.Host) []*tree.File {
+func firewall(f *fleet.Fleet, h *fleet.Host, ledger *exposure.Ledger) []*tree.File {
 	u := &unit.File{Comment: madeBy("hosts." + h.Name.V)}
 	s := u.Section("Unit")
 	s.Add("Description", "Firewall", h.Pos)
@@ -39,7 +39,7 @@ func firewall(f *fleet.Fleet, h *fleet.Host) []*tree.File {
 	boots := unit.Line{Value: "sysinit.target", Pos: h.Pos}
 	u.Section("Install").Add("WantedBy", boots.Value, h.Pos)
 	return []*tree.File{
-		{Path: firewallFile, Mode: "0644", Owner: "0:0", Body: []byte(ruleset(f, h)), On: "reload", Pos: h.Pos},
+		{Path: firewallFile, Mode: "0644", Owner: "0:0", Body: []byte(ruleset(f, h, ledger)), On: "reload", Pos: h.Pos},
 		{Path: UnitPath(firewallUnit), Mode: "0644", Owner: "0:0", Unit: u, Pos: h.Pos},
 		{Path: UnitPath("nftables.service"), Mode: "0644", Owner: "0:0", Pos: h.Pos},
 		boot(firewallUnit, boots, "Wants", "hosts."+h.Name.V),
@@ -72,8 +72,7 @@ type call struct {
 	to      *exposure.Socket
 }
 
-func ruleset(f *fleet.Fleet, h *fleet.Host) string {
-	ledger := exposure.Of(f)
+func ruleset(f *fleet.Fleet, h *fleet.Host, ledger *exposure.Ledger) string {
 	t := &table{fleet: f, host: h, sockets: ledger.On(h)}
 	for _, s := range h.Services {
 		for _, to := range ledger.Calls(h, s.V) {
@@ -212,7 +211,7 @@ func (t *table) input() {
 				t.line(2, "%s daddr != %s drop", family(a), a)
 			}
 		}
-		t.fromMesh(t.atHost, "%s saddr . %[1]s daddr . meta l4proto . th dport", "%s saddr . meta l4proto . th dport")
+		t.fromMesh(t.atHost, "%s daddr . meta l4proto . th dport", "meta l4proto . th dport")
 		t.line(2, "drop")
 		t.end()
 	}
@@ -224,28 +223,40 @@ func (t *table) input() {
 	t.end()
 }
 
-// fromMesh accepts what peers may reach: on one address, or on any of the host's.
+// fromMesh accepts what peers may reach: on one address by the key one, on any
+// of the host's by any. Sockets that the same peers reach stand together.
 func (t *table) fromMesh(which func(*exposure.Socket) bool, one, any string) {
 	for _, six := range []bool{false, true} {
-		var here, everywhere []string
+		type group struct{ here, everywhere []string }
+		groups := map[string]*group{} // by the peers' addresses
 		for _, s := range t.sockets {
 			if !which(s) || s.Address.Is6() != six || !s.Address.IsValid() {
 				continue
 			}
+			var from []string
 			for _, peer := range s.Mesh {
-				from := t.peer(peer, six)
-				switch {
-				case !from.IsValid():
-				case s.Address.IsUnspecified():
-					everywhere = append(everywhere, fmt.Sprintf("%s . %s . %d", from, s.Protocol, s.Port))
-				default:
-					here = append(here, fmt.Sprintf("%s . %s . %s . %d", from, s.Address, s.Protocol, s.Port))
+				if a := t.peer(peer, six); a.IsValid() {
+					from = append(from, a.String())
 				}
 			}
+			if len(from) == 0 {
+				continue
+			}
+			key := strings.Join(from, ", ")
+			if groups[key] == nil {
+				groups[key] = &group{}
+			}
+			if g := groups[key]; s.Address.IsUnspecified() {
+				g.everywhere = append(g.everywhere, fmt.Sprintf("%s . %d", s.Protocol, s.Port))
+			} else {
+				g.here = append(g.here, fmt.Sprintf("%s . %s . %d", s.Address, s.Protocol, s.Port))
+			}
 		}
-		t.set(2, fmt.Sprintf(one, ip(six)), here, "accept")
-		if any != "" {
-			t.set(2, fmt.Sprintf(any, ip(six)), everywhere, "accept")
+		for _, from := range slices.Sorted(maps.Keys(groups)) {
+			t.set(2, fmt.Sprintf("%s saddr { %s } %s", ip(six), from, fmt.Sprintf(one, ip(six))), groups[from].here, "accept")
+			if any != "" {
+				t.set(2, fmt.Sprintf("%s saddr { %s } %s", ip(six), from, any), groups[from].everywhere, "accept")
+			}
 		}
 	}
 }
@@ -308,7 +319,7 @@ func (t *table) forward() {
 	if t.mesh() != "" {
 		t.chain("# Peers in the mesh: ports published for it.", "forward-from-mesh", "", "", "")
 		t.fromMesh(func(s *exposure.Socket) bool { return !t.atHost(s) },
-			"%s saddr . ct original %[1]s daddr . meta l4proto . ct original proto-dst", "")
+			"ct original %s daddr . meta l4proto . ct original proto-dst", "")
 		t.line(2, "drop")
 		t.end()
 	}

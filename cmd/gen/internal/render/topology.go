@@ -15,8 +15,7 @@ import (
 // topology is the fleet as two pictures, drawn from the ledger and the routes:
 // what the internet sees, and who talks to whom in the mesh. What a picture
 // cannot show stands below them.
-func topology(f *fleet.Fleet) *tree.File {
-	l := exposure.Of(f)
+func topology(f *fleet.Fleet, l *exposure.Ledger) *tree.File {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<!-- %s -->\n\n# The fleet of %s\n", madeBy("all hosts and services"), f.Domain.V)
 	b.WriteString("\nA frame is a host, and a dashed one a staging host. `exposure.md` has every socket behind an arrow.\n")
