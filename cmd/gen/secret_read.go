@@ -12,7 +12,6 @@ import (
 	"gen.example/cmd/gen/internal/agefile"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/load"
-	"gen.example/cmd/gen/internal/render"
 	"gen.example/cmd/gen/internal/secret"
 )
 
@@ -106,7 +105,7 @@ func users(w *fleet.Wanted) (names []string) {
 		if s, ok := u.Host.Services.Get(w.Owner); ok {
 			for _, c := range s.Containers {
 				if _, reads := c.V.Secrets.Get(w.Short); reads {
-					names = append(names, render.ContainerName(w.Owner, c.Name))
+					names = append(names, fleet.ContainerName(w.Owner, c.Name))
 				}
 			}
 		}

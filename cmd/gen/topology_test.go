@@ -317,7 +317,7 @@ func factsOf(f *fleet.Fleet) []string {
 			host += "/…"
 		}
 		ways := map[string]bool{r.Audience.V: true}
-		proxy, container, _, _ := render.Proxy(p.Host)
+		proxy, container, _, _ := p.Host.ProxyContainer()
 		s, _ := p.Host.Services.Get(proxy)
 		c, _ := s.Containers.Get(container)
 		for _, e := range r.EntryPoints {

@@ -111,7 +111,7 @@ func recordsOf(f *fleet.Fleet) (all []string) {
 			four, six = p.Host.Mesh.Address, p.Host.Mesh.Address6
 		}
 		add(r.Host.V, "A", four.V)
-		proxy, _, _, _ := render.Proxy(p.Host)
+		proxy, _, _, _ := p.Host.ProxyContainer()
 		if s, _ := p.Host.Services.Get(proxy); six.Set && s.Network.Subnet6.Set {
 			add(r.Host.V, "AAAA", netip.MustParseAddr(six.V).String())
 		}

@@ -8,7 +8,6 @@ import (
 
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
-	"gen.example/cmd/gen/internal/render"
 )
 
 // volumes checks that a copy of each volume would be a consistent one, or that
@@ -118,7 +117,7 @@ func (c *hostChecker) pod(s fleet.Entry[*fleet.Service]) {
 		}
 		if len(cont.V.Routes) > 0 {
 			routed = "the route to " + cont.Name
-		} else if len(cont.V.Metrics) > 0 && routed == "" && render.ServesMetrics(c.host) {
+		} else if len(cont.V.Metrics) > 0 && routed == "" && c.host.ServesMetrics() {
 			routed = "serving the metrics of " + cont.Name
 		}
 	}

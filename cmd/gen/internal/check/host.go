@@ -13,7 +13,6 @@ import (
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/podman"
-	"gen.example/cmd/gen/internal/render"
 )
 
 // mesh checks the private network and each host's place in it.
@@ -189,7 +188,7 @@ func (c *hostChecker) networks() {
 			six = add("subnet6 of "+s.Name, n.Subnet6, true, s.Pos)
 		}
 		for _, cont := range s.V.Containers {
-			what := render.ContainerName(s.Name, cont.Name)
+			what := fleet.ContainerName(s.Name, cont.Name)
 			if a := cont.V.Address; a.Set {
 				c.within(a, four, what+"'s address", false)
 			}

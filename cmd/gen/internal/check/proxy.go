@@ -20,7 +20,7 @@ func (c *hostChecker) proxy() {
 	for _, s := range c.host.Services {
 		for _, cont := range s.V.Containers {
 			for _, d := range cont.V.Derived {
-				name := render.ContainerName(s.Name, cont.Name)
+				name := fleet.ContainerName(s.Name, cont.Name)
 				if len(proxies) > 0 {
 					c.find(finding.Proxy, at(d.Pos, s.Pos), "%s and %s both want to be the proxy", proxies[0], name).And(first).
 						Hintf("keep one of them on this host")
@@ -41,7 +41,7 @@ func (c *hostChecker) proxy() {
 						Hintf("add services: traefik: catalog.#Traefik & {acme: email: …}")
 				}
 				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, r.Pos, s.Pos), "%s has a route and is on the host's network, which the proxy does not share", render.ContainerName(s.Name, cont.Name)).
+					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, r.Pos, s.Pos), "%s has a route and is on the host's network, which the proxy does not share", fleet.ContainerName(s.Name, cont.Name)).
 						Hintf("leave out hostNetwork, or the route")
 				}
 			}
@@ -63,7 +63,7 @@ func (c *hostChecker) entryPoints(proxy string) {
 			for _, r := range cont.V.Routes {
 				for i, e := range render.EntryPoints(r.V) {
 					if own := i == 0; !own || !said[e.V] {
-						found := c.entryPoint(entry{e, own, r, render.ContainerName(s.Name, cont.Name), at(e.Pos, r.Pos, s.Pos)}, proxy, ports)
+						found := c.entryPoint(entry{e, own, r, fleet.ContainerName(s.Name, cont.Name), at(e.Pos, r.Pos, s.Pos)}, proxy, ports)
 						said[e.V] = said[e.V] || found && own
 					}
 				}

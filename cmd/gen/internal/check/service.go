@@ -11,7 +11,6 @@ import (
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/podman"
-	"gen.example/cmd/gen/internal/render"
 )
 
 func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
@@ -38,7 +37,7 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 		c.unit(u, e.Pos)
 	}
 	for _, cont := range s.Containers {
-		k := &containerChecker{c, e, cont.V, render.ContainerName(e.Name, cont.Name), cont.Name, at(cont.Pos, e.Pos)}
+		k := &containerChecker{c, e, cont.V, fleet.ContainerName(e.Name, cont.Name), cont.Name, at(cont.Pos, e.Pos)}
 		k.reference(cont.V.Image.V, k.what, k.at(cont.V.Image.Pos))
 		k.upkeep()
 		k.environment()

@@ -308,7 +308,7 @@ func (b *builder) addresses(s *fleet.Service, c *fleet.Container, audience strin
 // networks are those that a container is on.
 func (b *builder) networks(s fleet.Entry[*fleet.Service], c *fleet.Container) []string {
 	on := []string{s.Name}
-	if b.proxy != "" && b.proxy != s.Name && joins(s.V, c) {
+	if b.proxy != "" && b.proxy != s.Name && b.joins(s.V, c) {
 		on = append(on, b.proxy)
 	}
 	return on
@@ -324,11 +324,11 @@ func (b *builder) hasIPv6(s fleet.Entry[*fleet.Service], c *fleet.Container) boo
 
 // joins reports whether a container is on the proxy's network: a pod is if one
 // of its containers has to be.
-func joins(s *fleet.Service, c *fleet.Container) bool {
+func (b *builder) joins(s *fleet.Service, c *fleet.Container) bool {
 	if !s.Pod.V {
-		return c.Proxied()
+		return b.host.Proxied(c)
 	}
-	return slices.ContainsFunc(s.Containers, func(c fleet.Entry[*fleet.Container]) bool { return c.V.Proxied() })
+	return slices.ContainsFunc(s.Containers, func(c fleet.Entry[*fleet.Container]) bool { return b.host.Proxied(c.V) })
 }
 
 // neighbours are the containers that reach a container at its own addresses:
@@ -350,7 +350,7 @@ func (b *builder) neighbours(s fleet.Entry[*fleet.Service], c fleet.Entry[*fleet
 			names = append(names, fleet.ContainerName(s.Name, o.Name))
 		}
 	}
-	if b.proxy != "" && joins(s.V, c.V) {
+	if b.proxy != "" && b.joins(s.V, c.V) {
 		names = append(names, fleet.ContainerName(b.proxy, b.proxies))
 	}
 	slices.Sort(names)
@@ -368,7 +368,7 @@ func (b *builder) forAll(c *fleet.Container, port fleet.Listen) bool {
 func (b *builder) proxied() (names []string) {
 	for _, s := range b.host.Services {
 		for _, c := range s.V.Containers {
-			if !c.V.HostNetwork.V && (s.Name == b.proxy && c.Name != b.proxies || s.Name != b.proxy && joins(s.V, c.V)) {
+			if !c.V.HostNetwork.V && (s.Name == b.proxy && c.Name != b.proxies || s.Name != b.proxy && b.joins(s.V, c.V)) {
 				names = append(names, fleet.ContainerName(s.Name, c.Name))
 			}
 		}

@@ -49,9 +49,23 @@ func (s *Service) Bridged() bool {
 	return false
 }
 
-// Proxied reports whether the proxy leads to a container.
-func (c *Container) Proxied() bool {
-	return !c.HostNetwork.V && len(c.Routes)+len(c.Metrics) > 0
+// ServesMetrics reports whether the host's proxy serves the metrics of
+// containers behind it: it publishes an entry point for them.
+func (h *Host) ServesMetrics() bool {
+	service, container, _, ok := h.ProxyContainer()
+	if !ok {
+		return false
+	}
+	s, _ := h.Services.Get(service)
+	c, _ := s.Containers.Get(container)
+	_, ok = c.Ports.Get("metrics")
+	return ok
+}
+
+// Proxied reports whether the host's proxy leads to a container, which is on its
+// network then.
+func (h *Host) Proxied(c *Container) bool {
+	return !c.HostNetwork.V && (len(c.Routes) > 0 || len(c.Metrics) > 0 && h.ServesMetrics())
 }
 
 // A Listen is a port that a container listens on.

@@ -83,7 +83,7 @@ func canonical(address string) string { return netip.MustParseAddr(address).Stri
 // network has none, clients that are told of an IPv6 address would wait for
 // nothing.
 func proxySix(h *fleet.Host) bool {
-	proxy, _, _, ok := Proxy(h)
+	proxy, _, _, ok := h.ProxyContainer()
 	s, _ := h.Services.Get(proxy)
 	return ok && s.Network.Subnet6.Set
 }

@@ -153,7 +153,7 @@ func (t *table) callers(which func(*exposure.Socket) bool, key string) {
 		var elements []string
 		for _, c := range t.calls {
 			if which(c.to) && c.to.Address.Is6() == six {
-				elements = append(elements, fmt.Sprintf("%q . %s . %s . %d", Interface(c.service), c.to.Address, c.to.Protocol, c.to.Port))
+				elements = append(elements, fmt.Sprintf("%q . %s . %s . %d", fleet.Interface(c.service), c.to.Address, c.to.Protocol, c.to.Port))
 			}
 		}
 		t.set(2, fmt.Sprintf(key, ip(six)), elements, "accept")

@@ -20,16 +20,10 @@ const (
 	sysctlUnit   = "gen-sysctl.service"
 )
 
-// ContainerName is also the stem of its unit.
-func ContainerName(service, container string) string { return service + "-" + container }
-
 // ContainerUnit is the service that podman's generator makes of a container.
 func ContainerUnit(service, container string) string {
-	return ContainerName(service, container) + ".service"
+	return fleet.ContainerName(service, container) + ".service"
 }
-
-// Interface is the name of a service's bridge.
-func Interface(service string) string { return "pm-" + service }
 
 // PodmanSecret is the name of a service's secret in podman's store.
 func PodmanSecret(service, secret string) string { return service + "." + secret }
@@ -81,25 +75,10 @@ func UnitPath(name string) string {
 	return units + name
 }
 
-// Proxy is the service and container whose directory of routes gen fills, and
-// that directory; ok is false on a host without one.
-func Proxy(h *fleet.Host) (service, container, dir string, ok bool) {
-	for _, s := range h.Services {
-		for _, c := range s.V.Containers {
-			for _, d := range c.V.Derived {
-				if d.V.V == "routes" {
-					return s.Name, c.Name, d.Name, true
-				}
-			}
-		}
-	}
-	return "", "", "", false
-}
-
 // proxyContainer is the proxy's container and the directory of routes in it,
 // and nothing on a host without one.
 func proxyContainer(h *fleet.Host) (c *fleet.Container, dir string) {
-	service, name, dir, ok := Proxy(h)
+	service, name, dir, ok := h.ProxyContainer()
 	if !ok {
 		return &fleet.Container{}, ""
 	}
@@ -145,21 +124,8 @@ func EntryPoints(r *fleet.Route) []fleet.Val[string] {
 	return points
 }
 
-// ServesMetrics reports whether the host's proxy serves the metrics of
-// containers behind it: it publishes an entry point for them.
-func ServesMetrics(h *fleet.Host) bool {
-	_, ok := ProxyPorts(h).Get("metrics")
-	return ok
-}
-
 // MetricsPath is where on that entry point a container's metrics are.
 func MetricsPath(service, name string) string { return "/" + service + "/" + name }
-
-// behindProxy reports whether the proxy leads to a container, which is on its
-// network then.
-func behindProxy(h *fleet.Host, c *fleet.Container) bool {
-	return len(c.Routes) > 0 || len(c.Metrics) > 0 && ServesMetrics(h)
-}
 
 // secretTarget is where a container sees a secret.
 func secretTarget(name string, u *fleet.SecretUse) string {

@@ -24,7 +24,7 @@ func pods(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		p.Add("PodName", s.Name, pos)
 		all, routed := aliases(h, s.V)
 		p.Add("Network", s.Name+".network:"+all, pos)
-		if proxy, _, _, ok := Proxy(h); ok && routed != "" && proxy != s.Name {
+		if proxy, _, _, ok := h.ProxyContainer(); ok && routed != "" && proxy != s.Name {
 			p.Add("Network", proxy+".network:"+routed, pos)
 		}
 		for _, c := range s.V.Containers {
@@ -46,8 +46,8 @@ func aliases(h *fleet.Host, s *fleet.Service) (all, routed string) {
 	var short, long []string
 	for _, c := range s.Containers {
 		short = append(short, "alias="+c.Name)
-		if behindProxy(h, c.V) {
-			long = append(long, "alias="+ContainerName(s.Name.V, c.Name))
+		if h.Proxied(c.V) {
+			long = append(long, "alias="+fleet.ContainerName(s.Name.V, c.Name))
 		}
 	}
 	return strings.Join(short, ","), strings.Join(long, ",")

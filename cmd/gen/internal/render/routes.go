@@ -17,16 +17,16 @@ import (
 // routes are Traefik's dynamic configuration: one file a service in the
 // directory that the proxy watches, so that a change of routes restarts nothing.
 func routes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
-	proxy, container, dir, ok := Proxy(h)
+	proxy, container, dir, ok := h.ProxyContainer()
 	if !ok {
 		return nil
 	}
 	files = append(files, tlsOptions(FilePath(proxy, container, dir)+"/_tls.yml", h))
-	shared, metrics := sharedMiddlewares(h), ServesMetrics(h)
+	shared, metrics := sharedMiddlewares(h), h.ServesMetrics()
 	for _, s := range h.Services {
 		d := &dynamic{doc.Obj(), doc.Obj(), doc.Obj()}
 		for _, c := range s.V.Containers {
-			at := ContainerName(s.Name, c.Name)
+			at := fleet.ContainerName(s.Name, c.Name)
 			if s.Name == proxy && c.Name == container {
 				at = "127.0.0.1" // what it says of itself it says to nobody else
 			}

@@ -434,7 +434,7 @@ func meshLines(f *fleet.Fleet, l *exposure.Ledger) (lines []string) {
 	if slices.ContainsFunc(l.Sockets, func(s *exposure.Socket) bool { return s.Kind == exposure.Tunnel }) {
 		lines = append(lines, "WireGuard answers nobody whose key it does not know.")
 	}
-	if slices.ContainsFunc(f.Hosts, ServesMetrics) {
+	if slices.ContainsFunc(f.Hosts, (*fleet.Host).ServesMetrics) {
 		lines = append(lines, "A proxy's port for metrics leads to those of the containers on its host, and to nothing else.")
 	}
 	return lines
