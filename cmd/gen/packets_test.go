@@ -402,6 +402,22 @@ func (m *matrix) with(t *testing.T) *matrix {
 	return &with
 }
 
+// hidesMetadata has the operator answer at the address where providers tell a
+// machine of itself: the host hears it, a container does not.
+func (m *matrix) hidesMetadata(host, container string) {
+	m.Helper()
+	const address = "169.254.169.254"
+	m.operator("ip", "address", "add", address+"/32", "dev", "lan")
+	defer m.operator("ip", "address", "delete", address+"/32", "dev", "lan")
+	m.operator("busybox", "httpd", "-p", address+":80", "-h", m.TempDir())
+	defer m.operator("pkill", "-f", "^busybox httpd -p "+address)
+	m.on(host, "curl", "-sS", "-m", "5", "-o", "/dev/null", "http://"+address+"/")
+	pid := strings.TrimSpace(m.on(host, "podman", "inspect", "-f", "{{.State.Pid}}", container))
+	if said, err := m.try("sh", m.dir, host, "nsenter", "-t", pid, "-n", "curl", "-sS", "-m", "3", "http://"+address+"/"); err == nil || !strings.Contains(said, "timed out") {
+		m.Errorf("%s hears %q, %v", container, said, err)
+	}
+}
+
 // sweep checks that of all TCP ports of the hosts' public addresses exactly those
 // of the ledger answer somebody on the internet. It takes a minute.
 func (m *matrix) sweep(x *exposure, from string) {
@@ -604,6 +620,7 @@ func TestExposure(t *testing.T) {
 	mustGen(t, "-C", repo, "-o", out)
 	x := readExposure(t, filepath.Join(out, "fleet/exposure.json"))
 	m := l.newMatrix([]string{"vps1", "vps2"}, []string{"laptop"}, []string{"operator", "far"})
+	m.Run("no container sees the provider's metadata", func(t *testing.T) { m.with(t).hidesMetadata("vps1", "hedgedoc-app") })
 	m.holds(x)
 	if os.Getenv("GEN_LONG") != "" {
 		m.sweep(x, "operator")
