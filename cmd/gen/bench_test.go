@@ -77,8 +77,9 @@ func syntheticFleet(hosts int) fs.FS {
 }
 
 func rendered(f *fleet.Fleet) (trees []*tree.Tree) {
+	r := render.New(f)
 	for _, h := range f.Hosts {
-		trees = append(trees, render.Host(f, h))
+		trees = append(trees, r.Host(h))
 	}
 	return trees
 }

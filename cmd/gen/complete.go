@@ -56,6 +56,7 @@ var valuesOf = map[string]func(*line) []string{
 	"directory":  directories,
 	"out":        directories,
 	"golden":     directories,
+	"key":        files,
 	"host":       hostNames,
 	"identity":   files,
 	"passphrase": files,
@@ -66,6 +67,7 @@ var valuesOf = map[string]func(*line) []string{
 // wordsOf are what can follow a verb. Every verb that takes words is here.
 var wordsOf = map[string]func(*line) []string{
 	"secret":     secretWords,
+	"mesh":       peerNames,
 	"init":       directories,
 	"completion": shells,
 	"complete":   nothing,
@@ -272,24 +274,37 @@ func presentSecrets(l *line) (names []string) {
 // keyPatience is how long somebody who pressed a key waits for the fleet to be evaluated.
 const keyPatience = 500 * time.Millisecond
 
-// missingSecrets are those that the fleet asks for and has not, if that can be
-// found out in time.
+// missingSecrets are those that the fleet asks for and has not.
 func missingSecrets(l *line) []string {
-	answer := make(chan []string, 1)
-	go func() {
-		defer func() { _ = recover() }()
-		var names []string
-		f, _ := load.Fleet(l.root())
+	return l.shortened(l.fromFleet(func(f *fleet.Fleet) (names []string) {
 		for _, w := range f.Wanted() {
 			if _, there := f.Ciphertexts[w.Name]; !there && fleet.IsSecretName(w.Short) {
 				names = append(names, w.Name)
 			}
 		}
-		answer <- names
+		return names
+	}))
+}
+
+// peerNames are the mesh's peers that are no hosts.
+func peerNames(l *line) []string {
+	if len(l.words) > 1 {
+		return nil
+	}
+	return l.fromFleet(func(f *fleet.Fleet) []string { return f.Mesh.Peers.Names() })
+}
+
+// fromFleet is what the fleet says, if that can be found out in time.
+func (l *line) fromFleet(names func(*fleet.Fleet) []string) []string {
+	answer := make(chan []string, 1)
+	go func() {
+		defer func() { _ = recover() }()
+		f, _ := load.Fleet(l.root())
+		answer <- names(f)
 	}()
 	select {
 	case names := <-answer:
-		return l.shortened(names)
+		return names
 	case <-time.After(keyPatience):
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -83,12 +84,71 @@ func TestExampleFleet(t *testing.T) {
 
 	t.Run("the same again changes nothing", func(t *testing.T) {
 		l := &lab{t, l.dir}
-		for _, host := range hosts {
-			if said := l.push(repository, host); strings.TrimSpace(said) != "nothing to do" {
-				t.Errorf("%s: it says %s", host, said)
+		l.joins("laptop", "203.0.113.99/24", "2001:db8::99/64")
+		for host, way := range map[string][]string{ // SSH to vps2 is for the mesh alone
+			"vps1": {"net", l.dir, "root@203.0.113.10"}, "vps2": {"at", l.dir, "laptop", "root@10.44.0.2"},
+		} {
+			out := filepath.Join(l.TempDir(), "out")
+			mustGen(l.T, "-C", repository, "-host", host, "-o", out)
+			if said, err := l.try(slices.Insert(way, len(way)-1, filepath.Join(out, host, "push"))...); err != nil || strings.TrimSpace(said) != "nothing to do" {
+				t.Errorf("%s: %v, and it says %s", host, err, said)
 			}
 		}
 	})
+
+	t.Run("a peer more is noticed by nobody else", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		repo := l.TempDir()
+		if err := os.CopyFS(filepath.Join(repo, "hosts"), os.DirFS(filepath.Join(repository, "hosts"))); err != nil {
+			t.Fatal(err)
+		}
+		phone := "peers: phone: {address: \"10.44.0.101\", publicKey: \"t1toxqo7Pm5OPsqcOUmUH9XAqPNPJN3kx5mfbm/8z00=\"}\n\t\tpeers: laptop:"
+		fleetFile := filepath.Join(repo, "hosts/fleet.cue")
+		write(t, fleetFile, strings.Replace(read(t, fleetFile), "peers: laptop:", phone, 1))
+		key, before := l.on("vps1", "wg", "show", "wg0", "private-key"), l.invocations("vps1")
+		pings := make(chan string)
+		go func() {
+			said, _ := l.try("at", l.dir, "laptop", "busybox", "ping", "-q", "-i", "0.1", "-c", "100", "10.44.0.1")
+			pings <- said
+		}()
+		if said := l.push(repo, "vps1"); !strings.Contains(said, "reload   wg-quick@wg0.service") {
+			t.Errorf("push says %s", said)
+		}
+		if said := <-pings; !strings.Contains(said, " 0% packet loss") {
+			t.Errorf("through the tunnel: %s", said)
+		}
+		if units := l.restarted("vps1", before); units != nil {
+			t.Errorf("restarted: %v", units)
+		}
+		if now := l.on("vps1", "wg", "show", "wg0", "private-key"); now != key {
+			t.Error("the tunnel has another key")
+		}
+		if said := l.on("vps1", "wg", "show", "wg0", "allowed-ips"); !strings.Contains(said, "10.44.0.101/32") {
+			t.Errorf("its peers are %s", said)
+		}
+	})
+}
+
+// laptopKey is the private half of the key of the example's laptop. It opens
+// nothing but test hosts: a fleet of one's own that has this peer is a finding.
+const laptopKey = "2Ay+gN+m9bjpD5FflD/UHWccN0SYkk8XMrofrm23nEk="
+
+// joins brings a peer of the example's mesh up that is no host, by what gen mesh prints.
+func (l *lab) joins(peer string, addresses ...string) {
+	l.Helper()
+	dir := l.TempDir()
+	if err := os.WriteFile(dir+"/key", []byte(laptopKey), 0o600); err != nil {
+		l.Fatal(err)
+	}
+	conf, code := gen(l.T, "mesh", peer, "-C", repository, "-key", dir+"/key")
+	if code != ok {
+		l.Fatal(conf)
+	}
+	if err := os.WriteFile(dir+"/wg0.conf", []byte(conf), 0o600); err != nil {
+		l.Fatal(err)
+	}
+	l.run(append([]string{"peer", l.dir, peer}, addresses...)...)
+	l.run("at", l.dir, peer, "wg-quick", "up", dir+"/wg0.conf")
 }
 
 // TestTwoOfEach runs every service that keeps something twice on one machine.

@@ -29,14 +29,15 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 	if len(fs) > 0 {
 		return f, nil, finding.Sort(fs)
 	}
+	r := render.New(f)
 	bundles := make([]bundle.Bundle, len(f.Hosts)+1)
 	open := make([][]*finding.Finding, len(f.Hosts))
 	parallel.Each(len(bundles), func(i int) {
 		if i == len(f.Hosts) {
-			bundles[i] = bundle.Fleet(render.Fleet(f))
+			bundles[i] = bundle.Fleet(r.Fleet())
 			return
 		}
-		t := render.Host(f, f.Hosts[i])
+		t := r.Host(f.Hosts[i])
 		if open[i] = t.Close(); len(open[i]) == 0 {
 			bundles[i] = bundle.Host(t)
 		}
@@ -53,17 +54,35 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 
 // read compiles the repository.
 func (c *command) read() (map[string]bundle.Bundle, []*finding.Finding, int) {
+	if code := c.enter(); code != ok {
+		return nil, nil, code
+	}
+	_, bundles, fs := compile(c.dir, c.readHost)
+	return bundles, fs, ok
+}
+
+// readFleet reads and checks the repository, and renders nothing.
+func (c *command) readFleet() (*fleet.Fleet, []*finding.Finding, int) {
+	if code := c.enter(); code != ok {
+		return nil, nil, code
+	}
+	f, fs := load.Fleet(os.DirFS(c.dir), c.readHost)
+	return f, finding.Sort(append(fs, check.Fleet(f)...)), ok
+}
+
+func (c *command) enter() int {
 	info, err := os.Stat(c.dir)
 	if err == nil && !info.IsDir() {
 		err = errors.New(c.dir + " is not a directory")
 	}
 	if err != nil {
-		return nil, nil, c.misused("%v", err)
+		return c.misused("%v", err)
 	}
 	c.progress.say("reading")
-	_, bundles, fs := compile(c.dir, func(done, total int) { c.progress.say("reading host %d of %d", done, total) })
-	return bundles, fs, ok
+	return ok
 }
+
+func (c *command) readHost(done, total int) { c.progress.say("reading host %d of %d", done, total) }
 
 // compile reads the repository and says what is wrong with it.
 func (c *command) compile() (map[string]bundle.Bundle, int) {

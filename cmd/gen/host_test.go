@@ -262,6 +262,18 @@ func TestRealHost(t *testing.T) {
 		}
 	})
 
+	t.Run("metrics are on one port of the mesh", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		// The mesh is not up yet: whoever dials its address must find it somewhere.
+		l.on("vps1", "ip", "address", "add", "10.44.0.1/32", "dev", "lo")
+		defer l.on("vps1", "ip", "address", "delete", "10.44.0.1/32", "dev", "lo")
+		for path, want := range map[string]string{"hedgedoc/hedgedoc": "hedgedoc", "hedgedoc/postgres": "pg_up", "traefik/traefik": "traefik_config_last_reload_success"} {
+			if said := l.on("vps1", "curl", "-sS", "http://10.44.0.1:9101/"+path); !strings.Contains(said, want) {
+				t.Errorf("%s says %.200s", path, said)
+			}
+		}
+	})
+
 	t.Run("the same again changes nothing", func(t *testing.T) {
 		l := &lab{t, l.dir}
 		before := l.invocations("vps1")

@@ -51,6 +51,7 @@ const usage = `Usage:
     gen diff [-C DIR] [-host NAME]... [-o OUT]
     gen check [-C DIR] [-golden DIR] [-json | -github]
     gen secret VERB [-C DIR] …
+    gen mesh PEER [-C DIR] [-key FILE]
     gen init DIR
     gen vendor [-C DIR]
     gen completion bash|zsh|fish
@@ -69,17 +70,19 @@ Options:
     -golden DIR   Compare what gen -o DIR would write with what is there.
     -json         Print findings as a JSON array, on standard output.
     -github       Print findings as annotations of a workflow on GitHub.
+    -key FILE     The private key of the peer, - for standard input.
     -version      Print the version.
     -h, -help     Print this text.
 
 gen diff prints what gen would change in OUT, for people, git apply and
 patch -p1. gen check prints every finding, and with -golden also which files
 are out of date. Both write nothing. gen secret makes, changes and shows what
-is encrypted in the repository: see gen secret -help. gen init makes a
-repository of one's own, with a host and a service to begin with. gen vendor
-writes the schema and the catalogue that gen brings to cue.mod/pkg, for editors
-and plain cue. gen completion prints a script for a shell, and gen man the
-manual.
+is encrypted in the repository: see gen secret -help. gen mesh prints what
+wg-quick reads on a peer of the mesh that is no host, such as a laptop. gen init
+makes a repository of one's own, with a host and a service to begin with. gen
+vendor writes the schema and the catalogue that gen brings to cue.mod/pkg, for
+editors and plain cue. gen completion prints a script for a shell, and gen man
+the manual.
 
 On a terminal findings and diffs are coloured, unless NO_COLOR is set, and a
 run that takes longer than a second says what it is doing.
@@ -102,6 +105,7 @@ type command struct {
 	dir     string
 	out     string
 	golden  string
+	key     string // a file
 	hosts   []string
 	json    bool // findings for a program
 	github  bool // findings for a workflow on GitHub
@@ -132,6 +136,7 @@ func verbs() []verb {
 		{"check", "golden json github", 0, checkOnly},
 		{"diff", "out host", 0, showDiff},
 		{"secret", secretOptionNames, -1, secrets},
+		{"mesh", "key", 1, mesh},
 		{"init", "", 1, initialize},
 		{"vendor", "", 0, vendor},
 		{"completion", "", 1, completion},
@@ -174,6 +179,7 @@ func (c *command) options() *pflag.FlagSet {
 	flags.StringVarP(&c.out, "out", "o", "out", "")
 	flags.StringVar(&c.golden, "golden", "", "")
 	flags.StringArrayVar(&c.hosts, "host", nil, "")
+	flags.StringVar(&c.key, "key", "", "")
 	flags.BoolVar(&c.json, "json", false, "")
 	flags.BoolVar(&c.github, "github", false, "")
 	c.secretOptions.register(flags)

@@ -210,30 +210,35 @@ func stats(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// TestEveryFieldHasAReader changes each field of a fleet that uses all of them,
+// TestEveryFieldHasAReader changes each field of two fleets that use all of them,
 // one at a time: what gen writes, or what it finds, must change with it.
 func TestEveryFieldHasAReader(t *testing.T) {
-	f, fs := load.Fleet(os.DirFS(cases + "/everything"))
-	if len(fs) > 0 || len(f.Hosts) != 1 {
-		t.Fatal(fs)
-	}
-	base := outcome(f)
 	read := map[string]bool{} // by type and field: whether any change of it had an effect
-	walk(reflect.ValueOf(f).Elem(), func(field string, change func() (undo func())) {
-		undo := change()
-		read[field] = outcome(f) != base || read[field]
-		undo()
-	})
-	if outcome(f) != base {
-		t.Fatal("the walk did not undo its changes")
+	for _, name := range []string{"everything", "exposure"} {
+		f, fs := load.Fleet(os.DirFS(cases + "/" + name))
+		if len(fs) > 0 {
+			t.Fatal(fs)
+		}
+		base := outcome(f)
+		walk(reflect.ValueOf(f).Elem(), func(field string, change func() (undo func())) {
+			if read[field] {
+				return
+			}
+			undo := change()
+			read[field] = outcome(f) != base
+			undo()
+		})
+		if outcome(f) != base {
+			t.Fatal("the walk did not undo its changes")
+		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(read)) {
 		if !read[field] {
 			t.Errorf("nothing reads %s", field)
 		}
 	}
-	if len(read) < 90 {
-		t.Errorf("only %d fields were seen; golden/cases/everything must use all of them", len(read))
+	if len(read) < 150 {
+		t.Errorf("only %d fields were seen; the two cases must use all of them", len(read))
 	}
 }
 
@@ -368,9 +373,13 @@ func TestMinimal(t *testing.T) {
 		"/etc/containers/systemd/traefik.network":                                  {own("traefik-network.service")},
 		"/etc/demo/owned.json":                                                     nil, // nobody says to read it
 		"/etc/motd":                                                                nil,
+		"/etc/nftables.d/gen.nft":                                                  {"gen-firewall.service reload"},
 		"/etc/ssh/sshd_config.d/50-own.conf":                                       {"ssh.service reload"},
 		"/etc/sysctl.d/50-gen.conf":                                                {own("gen-sysctl.service")},
 		"/etc/systemd/system/demo-sweep.service":                                   {own("demo-sweep.service")},
+		"/etc/systemd/system/gen-firewall.service":                                 {own("gen-firewall.service")},
+		"/etc/systemd/system/nftables.service":                                     nil, // masked
+		"/etc/systemd/system/sysinit.target.d/50-gen-gen-firewall.service.conf":    nil,
 		"/etc/systemd/system/gen-sysctl.service":                                   {own("gen-sysctl.service")},
 		"/etc/systemd/system/gen-tmpfiles.service":                                 {own("gen-tmpfiles.service")},
 		"/etc/systemd/system/podman-auto-update.timer":                             {own("podman-auto-update.timer")},
@@ -390,6 +399,8 @@ func TestMinimal(t *testing.T) {
 		"/usr/local/etc/demo/app/etc/demo/seen/list.txt":                           nil, // watched
 		"/usr/local/etc/demo/cache/etc/redis/live/redis.conf":                      {"demo-cache.service reload"},
 		"/usr/local/etc/traefik/app/etc/traefik/routes/team.yml":                   nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/routes/traefik.yml":                nil, // watched
+		"/usr/local/etc/traefik/app/etc/traefik/routes/_shared.yml":                nil, // watched
 		"/usr/local/etc/traefik/app/etc/traefik/routes/_tls.yml":                   nil, // watched
 		"/usr/local/etc/traefik/app/etc/traefik/routes/demo.yml":                   nil, // watched
 		"/usr/local/etc/traefik/app/etc/traefik/traefik.yml":                       {own("traefik-app.service")},
@@ -438,6 +449,56 @@ func TestMinimal(t *testing.T) {
 		if !seen[path] {
 			t.Errorf("there is no %s", path)
 		}
+	}
+}
+
+// TestMinimalRoutes: a route or metrics more, or one less, of a container that
+// the proxy leads to restarts nothing; the first of a container restarts it alone.
+func TestMinimalRoutes(t *testing.T) {
+	f, fs := load.Fleet(os.DirFS(cases + "/everything"))
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	demo, _ := f.Hosts[0].Services.Get("demo")
+	team, _ := f.Hosts[0].Services.Get("team")
+	in := func(s *fleet.Service, name string) *fleet.Container { c, _ := s.Containers.Get(name); return c }
+	val := func(s string) fleet.Val[string] { return fleet.Val[string]{V: s, Set: true} }
+	route := func(c *fleet.Container) {
+		r := &fleet.Route{Host: val("more.example.org"), Audience: val("internet"), Port: fleet.Val[int]{V: 8080, Set: true}}
+		c.Routes = append(slices.Clone(c.Routes), fleet.Entry[*fleet.Route]{Name: "more", V: r})
+	}
+	metrics := func(c *fleet.Container) {
+		m := &fleet.Metrics{Port: fleet.Val[int]{V: 9000, Set: true}, Path: val("/metrics")}
+		c.Metrics = append(slices.Clone(c.Metrics), fleet.Entry[*fleet.Metrics]{Name: "more", V: m})
+	}
+	pod := []string{"team-pod.service restart"} // and systemd its containers with it
+	for what, change := range map[string]struct {
+		container *fleet.Container
+		by        func(*fleet.Container)
+		restarts  []string
+	}{
+		"a second route":    {in(demo, "app"), route, nil},
+		"further metrics":   {in(demo, "app"), metrics, nil},
+		"a route less":      {in(demo, "app"), func(c *fleet.Container) { c.Routes = nil }, nil}, // its metrics remain
+		"a first route":     {in(demo, "cache"), route, []string{"demo-cache.service restart"}},
+		"first metrics":     {in(demo, "cache"), metrics, []string{"demo-cache.service restart"}},
+		"the last of a pod": {in(team, "app"), func(c *fleet.Container) { c.Routes = nil }, pod}, // a pod has one network for all
+		"a second of a pod": {in(team, "app"), route, nil},
+	} {
+		base := stampsOf(render.Host(f, f.Hosts[0]))
+		was := *change.container
+		change.by(change.container)
+		var changed []string
+		for stamp, value := range stampsOf(render.Host(f, f.Hosts[0])) {
+			if base[stamp] != value {
+				changed = append(changed, stamp)
+			}
+		}
+		slices.Sort(changed)
+		if !slices.Equal(changed, change.restarts) {
+			t.Errorf("%s changes the stamps %v, want %v", what, changed, change.restarts)
+		}
+		*change.container = was
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"gen.example/cmd/gen/internal/agefile"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/load"
-	"gen.example/cmd/gen/internal/render"
 	"gen.example/cmd/gen/internal/secret"
 )
 
@@ -106,7 +105,7 @@ func users(w *fleet.Wanted) (names []string) {
 		if s, ok := u.Host.Services.Get(w.Owner); ok {
 			for _, c := range s.Containers {
 				if _, reads := c.V.Secrets.Get(w.Short); reads {
-					names = append(names, render.ContainerName(w.Owner, c.Name))
+					names = append(names, fleet.ContainerName(w.Owner, c.Name))
 				}
 			}
 		}
@@ -284,8 +283,14 @@ func (v *verification) secret(w *fleet.Wanted) {
 		v.say(path, "it is not there")
 		return
 	}
-	if _, err := secret.Open(c.Bytes, v.ids); err != nil {
+	value, err := secret.Open(c.Bytes, v.ids)
+	if err != nil {
 		v.say(path, "%v", err)
+	}
+	for _, u := range w.Uses {
+		if w.Secret.WireGuard && err == nil && secret.WireGuardPublic(value) != u.Host.Mesh.PublicKey.V {
+			v.say(path, "its public half is not mesh: publicKey: of %s", u.Host.Name.V)
+		}
 	}
 	for _, u := range w.Uses {
 		h, known := v.hosts[u.Host.Name.V]

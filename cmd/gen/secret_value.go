@@ -42,6 +42,10 @@ func (k *keeper) initHost() error {
 
 // create makes a secret that is not there yet.
 func (k *keeper) create() error {
+	for _, h := range k.fleet.Hosts {
+		k.fleet.AskForTunnelKey(h) // a fleet asks for it by its public half, which comes only now
+	}
+	k.wanted = k.fleet.Wanted()
 	w, err := k.find(k.args[0])
 	if err != nil {
 		return err
@@ -113,8 +117,11 @@ func (k *keeper) value(w *fleet.Wanted) (value []byte, public string, err error)
 	switch {
 	case sources > 1:
 		return nil, "", secret.Refuse("", "a value has one source: random, -wireguard, -ssh, -stdin or -prompt")
-	case k.wireguard:
+	case k.wireguard || sources == 0 && w.Secret.WireGuard:
 		value, public, err = secret.WireGuard()
+		if w.Secret.WireGuard {
+			fmt.Fprintf(k.stderr, "gen: say hosts: %s: mesh: publicKey: %q\n", w.Owner, public)
+		}
 		return value, public + "\n", err
 	case k.ssh:
 		return secret.NewHost(w.Owner + "." + w.Short)

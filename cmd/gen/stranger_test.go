@@ -274,7 +274,7 @@ func TestCueAgrees(t *testing.T) {
 		good           bool
 	}{
 		{"as it is", site, site, true},
-		{"a parameter", site, site + ` & {domain: "example.net"}`, true},
+		{"a parameter", site, site + ` & {domain: "pads.example.org"}`, true},
 		{"a default replaced, deep", site, site + ` & {containers: app: memory: "64M"}`, true},
 		{"a container, a file and a key more", site, site + ` & {containers: {app: unit: Service: Nice: 5, more: {image: "docker.io/library/busybox:1.37", imageVolumes: [], health: none: "x", files: "/etc/x/y": text: "z"}}}`, true},
 		{"a definition upon the catalogue's", proxy, `own.#Proxy & {acme: email: "you@example.net", greeting: "hi"}`, true},

@@ -7,6 +7,7 @@ import (
 
 	"cuelang.org/go/cue/token"
 
+	"gen.example/cmd/gen/internal/exposure"
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/load"
@@ -14,10 +15,13 @@ import (
 
 // Fleet are the findings about a fleet, neither sorted nor printed.
 func Fleet(f *fleet.Fleet) []*finding.Finding {
-	c := &checker{fleet: f}
+	c := &checker{fleet: f, ledger: exposure.Of(f)}
 	c.publicNames()
 	if !f.Partial { // else what is missing may only be unread
 		c.mesh()
+		c.zones()
+		c.aliases()
+		c.meshKeys()
 		c.secrets()
 	}
 	for _, h := range f.Hosts {
@@ -26,12 +30,16 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		host.networks()
 		host.sockets()
 		host.proxy()
+		if !f.Partial {
+			host.reach()
+		}
 		host.ownFiles()
 		host.ownUnits()
 		host.sysctl()
 		host.ownSecrets()
 		for _, s := range h.Services {
 			host.service(s)
+			host.names(s)
 		}
 	}
 	return c.findings
@@ -39,6 +47,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 
 type checker struct {
 	fleet    *fleet.Fleet
+	ledger   *exposure.Ledger
 	findings []*finding.Finding
 }
 

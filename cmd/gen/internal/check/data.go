@@ -1,6 +1,7 @@
 package check
 
 import (
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue/token"
@@ -115,12 +116,14 @@ func (c *hostChecker) pod(s fleet.Entry[*fleet.Service]) {
 			listening[port.V] = owner{cont.Name, port.Pos}
 		}
 		if len(cont.V.Routes) > 0 {
-			routed = cont.Name
+			routed = "the route to " + cont.Name
+		} else if len(cont.V.Metrics) > 0 && routed == "" && c.host.ServesMetrics() {
+			routed = "serving the metrics of " + cont.Name
 		}
 	}
 	for _, cont := range s.V.Containers {
 		if d := cont.V.Database; routed != "" && d != nil && !d.Localhost.V {
-			c.find(finding.Pod, at(s.V.Pod.Pos, d.Name.Pos, cont.Pos, s.Pos), "%s: the route to %s puts the pod on the proxy's network, and with it the database %s", s.Name, routed, cont.Name).
+			c.find(finding.Pod, at(s.V.Pod.Pos, d.Name.Pos, cont.Pos, s.Pos), "%s: %s puts the pod on the proxy's network, and with it the database %s", s.Name, routed, cont.Name).
 				Hintf("let it listen on localhost alone and say database: localhost: true, or leave out pod")
 		}
 	}
@@ -136,6 +139,11 @@ func ports(c *fleet.Container) (out []fleet.Val[int]) {
 	}
 	for _, m := range c.Metrics {
 		out = append(out, m.V.Port)
+	}
+	for _, e := range c.Expose {
+		if n, err := strconv.Atoi(e.V); err == nil {
+			out = append(out, fleet.Val[int]{V: n, Pos: e.Pos})
+		}
 	}
 	return out
 }

@@ -9,10 +9,10 @@ import (
 
 	"cuelang.org/go/cue/token"
 
+	"gen.example/cmd/gen/internal/exposure"
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/podman"
-	"gen.example/cmd/gen/internal/render"
 )
 
 // mesh checks the private network and each host's place in it.
@@ -25,7 +25,7 @@ func (c *checker) mesh() {
 			six = c.prefix(m.Network6, "the mesh's network6", true)
 		}
 	}
-	taken := map[netip.Addr]*fleet.Host{}
+	taken := map[netip.Addr]member{}
 	for _, h := range c.fleet.Hosts {
 		if h.Mesh == nil {
 			continue
@@ -35,27 +35,48 @@ func (c *checker) mesh() {
 				Hintf("say fleet: mesh: network: \"10.44.0.0/24\"")
 			continue
 		}
-		c.meshAddress(h, h.Mesh.Address, four, false, taken)
+		c.meshAddress(member{h.Name.V, h.Mesh.Address.Pos}, h.Mesh.Address, h.Pos, four, false, taken)
 		if h.Mesh.Address6.Set {
-			c.meshAddress(h, h.Mesh.Address6, six, true, taken)
+			c.meshAddress(member{h.Name.V, h.Mesh.Address6.Pos}, h.Mesh.Address6, h.Pos, six, true, taken)
+		}
+	}
+	if m == nil {
+		return
+	}
+	c.hostsIn("the mesh", nil, four, m.Network.Pos)
+	c.hostsIn("the mesh", nil, six, m.Network6.Pos)
+	for _, p := range m.Peers {
+		c.meshAddress(member{p.Name, p.V.Address.Pos}, p.V.Address, p.Pos, four, false, taken)
+		if p.V.Address6.Set {
+			c.meshAddress(member{p.Name, p.V.Address6.Pos}, p.V.Address6, p.Pos, six, true, taken)
 		}
 	}
 }
 
-func (c *checker) meshAddress(h *fleet.Host, v fleet.Val[string], network netip.Prefix, six bool, taken map[netip.Addr]*fleet.Host) {
-	a := c.address(v, h.Pos, h.Name.V+"'s mesh address", six)
+// A member has an address in the mesh.
+type member struct {
+	name string
+	pos  token.Pos
+}
+
+func (c *checker) meshAddress(who member, v fleet.Val[string], near token.Pos, network netip.Prefix, six bool, taken map[netip.Addr]member) {
+	a := c.address(v, near, who.name+"'s mesh address", six)
 	if !a.IsValid() {
 		return
 	}
+	if !network.IsValid() && six && !c.fleet.Mesh.Network6.Set {
+		c.find(finding.Address, at(v.Pos, near), "%s's mesh address %s has no network: the mesh has no IPv6", who.name, a).
+			Hintf("say fleet: mesh: network6: \"fd44::/64\"")
+	}
 	if network.IsValid() && !network.Contains(a) {
-		c.find(finding.Address, at(v.Pos, h.Pos), "%s's mesh address %s is not in the mesh %s", h.Name.V, a, network).
+		c.find(finding.Address, at(v.Pos, near), "%s's mesh address %s is not in the mesh %s", who.name, a, network).
 			Hintf("give it one of the mesh's, or widen fleet: mesh: network:")
 	}
-	if other := taken[a]; other != nil {
-		c.find(finding.Address, at(v.Pos, h.Pos), "%s and %s both have the mesh address %s", other.Name.V, h.Name.V, a).And(other.Mesh.Address.Pos).
-			Hintf("give each host an address of its own")
+	if other, ok := taken[a]; ok {
+		c.find(finding.Address, at(v.Pos, near), "%s and %s both have the mesh address %s", other.name, who.name, a).And(other.pos).
+			Hintf("give each host and peer an address of its own")
 	}
-	taken[a] = h
+	taken[a] = who
 }
 
 // address reads an IP address, without a zone.
@@ -87,52 +108,6 @@ func family(six bool) string {
 		return "IPv6"
 	}
 	return "IPv4"
-}
-
-// publicNames finds names that lead to two places.
-func (c *checker) publicNames() {
-	type owner struct {
-		host  *fleet.Host
-		what  string
-		route *fleet.Route
-	}
-	byName := map[string][]owner{}
-	for _, h := range c.fleet.Hosts {
-		for _, s := range h.Services {
-			for _, cont := range s.V.Containers {
-				for _, r := range cont.V.Routes {
-					for _, o := range byName[r.V.Host.V] {
-						if o.host != h {
-							c.find(finding.PublicName, at(r.V.Host.Pos, s.Pos), "%s leads to %s on %s and to %s on %s", r.V.Host.V, o.what, o.host.Name.V, s.Name, h.Name.V).
-								And(o.route.Host.Pos).Hintf("a name can point to one host; give one of them another domain")
-							break
-						}
-						if samePaths(o.route, r.V) {
-							c.find(finding.PublicName, at(r.V.Host.Pos, s.Pos), "%s: %s leads to %s and to %s", h.Name.V, r.V.Host.V, o.what, s.Name).
-								And(o.route.Host.Pos).Hintf("give one of them another domain")
-							break
-						}
-					}
-					byName[r.V.Host.V] = append(byName[r.V.Host.V], owner{h, s.Name, r.V})
-				}
-			}
-		}
-	}
-}
-
-func samePaths(a, b *fleet.Route) bool {
-	paths := func(r *fleet.Route) (out []string) {
-		for _, p := range r.Paths {
-			out = append(out, p.V)
-		}
-		slices.Sort(out)
-		return out
-	}
-	pa, pb := paths(a), paths(b)
-	if len(pa) == 0 || len(pb) == 0 {
-		return len(pa) == len(pb)
-	}
-	return slices.ContainsFunc(pa, func(p string) bool { return slices.Contains(pb, p) })
 }
 
 // identity checks what a host says of itself.
@@ -186,6 +161,7 @@ func (c *hostChecker) networks() {
 			}
 		}
 		all = append(all, taken{"the " + what, p, v.Pos})
+		c.hostsIn(c.host.Name.V+"'s "+what, c.host, p, v.Pos)
 		return p
 	}
 	if m := c.fleet.Mesh; m != nil {
@@ -212,7 +188,7 @@ func (c *hostChecker) networks() {
 			six = add("subnet6 of "+s.Name, n.Subnet6, true, s.Pos)
 		}
 		for _, cont := range s.V.Containers {
-			what := render.ContainerName(s.Name, cont.Name)
+			what := fleet.ContainerName(s.Name, cont.Name)
 			if a := cont.V.Address; a.Set {
 				c.within(a, four, what+"'s address", false)
 			}
@@ -237,14 +213,9 @@ func (c *hostChecker) within(v fleet.Val[string], network netip.Prefix, what str
 	}
 }
 
-// sockets finds two containers on one socket of the host, and ports that
-// nobody could reach as they are meant.
+// sockets finds two on one socket of the host, and ports that nobody could
+// reach as they are meant.
 func (c *hostChecker) sockets() {
-	type owner struct {
-		what string
-		pos  token.Pos
-	}
-	taken := map[string]owner{}
 	for _, s := range c.host.Services {
 		for _, cont := range s.V.Containers {
 			for _, p := range cont.V.Ports {
@@ -253,32 +224,46 @@ func (c *hostChecker) sockets() {
 						Hintf("say mesh: address: … for the host")
 					continue
 				}
-				if six := c.sixFor(p.V.Audience.V); six != "" && !s.V.Network.Subnet6.Set {
+				if six := c.sixFor(p.V.Audience.V); six != "" && !s.V.Network.Subnet6.Set && !cont.V.HostNetwork.V {
 					c.find(finding.NoIPv6, at(p.Pos, s.Pos), "%s publishes %s, and cannot be reached on %s: its network has no IPv6", s.Name, p.Name, six).
 						Hintf("give the service network: subnet6: …")
 				}
-				socket := fmt.Sprintf("%s:%d/%s", c.boundBy(p.V.Audience.V), p.V.Host.V, p.V.Protocol.V)
-				if o, ok := taken[socket]; ok {
-					both := fmt.Sprintf("%s and %s both publish %s", o.what, s.Name, socket)
-					if o.what == s.Name {
-						both = fmt.Sprintf("%s publishes %s twice", s.Name, socket)
-					}
-					c.find(finding.Socket, at(p.V.Host.Pos, p.Pos, s.Pos), "%s", both).And(o.pos).Hintf("give one of them another port on the host")
-				}
-				taken[socket] = owner{s.Name, p.V.Host.Pos}
 			}
+		}
+	}
+	sockets := c.ledger.On(c.host)
+	for i, s := range sockets {
+		for _, o := range sockets[:i] {
+			if !s.Meets(o) || s.Address.Is6() && slices.ContainsFunc(sockets, func(four *exposure.Socket) bool {
+				return four.Address.Is4() && four.What == s.What && four.Port == s.Port && four.Protocol == s.Protocol
+			}) {
+				continue // it is told of IPv4
+			}
+			c.twoOnOne(o, s)
 		}
 	}
 }
 
-func (c *hostChecker) boundBy(audience string) string {
-	switch audience {
-	case "internet":
-		return c.host.Listen.V
-	case "mesh":
-		return c.host.Mesh.Address.V
+func (c *hostChecker) twoOnOne(o, s *exposure.Socket) {
+	name := func(s *exposure.Socket) string {
+		if s.Service != "" {
+			return s.Service
+		}
+		return s.What
 	}
-	return "127.0.0.1"
+	both := fmt.Sprintf("%s and %s both listen on %s", name(o), name(s), s.At())
+	switch published := o.Kind == exposure.Published && s.Kind == exposure.Published; {
+	case published && name(o) == name(s):
+		both = fmt.Sprintf("%s publishes %s twice", name(s), s.At())
+	case published:
+		both = fmt.Sprintf("%s and %s both publish %s", name(o), name(s), s.At())
+	}
+	f := c.find(finding.Socket, s.Pos, "%s", both)
+	if o.Kind == exposure.Login {
+		f.Hintf("give %s another port on the host, or move the host's own sshd: ssh: port: 2222", name(s))
+		return
+	}
+	f.And(o.Pos[0]).Hintf("give one of them another port on the host")
 }
 
 // sixFor is the IPv6 address that an audience expects to be served on.
@@ -290,42 +275,6 @@ func (c *hostChecker) sixFor(audience string) string {
 		return c.host.Mesh.Address6.V
 	}
 	return ""
-}
-
-// proxy checks that routes have one proxy to go through.
-func (c *hostChecker) proxy() {
-	var proxies []string
-	var first token.Pos
-	for _, s := range c.host.Services {
-		for _, cont := range s.V.Containers {
-			for _, d := range cont.V.Derived {
-				name := render.ContainerName(s.Name, cont.Name)
-				if len(proxies) > 0 {
-					c.find(finding.Proxy, at(d.Pos, s.Pos), "%s and %s both want to be the proxy", proxies[0], name).And(first).
-						Hintf("keep one of them on this host")
-				}
-				proxies, first = append(proxies, name), d.Pos
-				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, s.Pos), "the proxy %s is on the host's network, where it cannot reach containers by name", name).
-						Hintf("leave out hostNetwork, and publish its ports")
-				}
-			}
-		}
-	}
-	for _, s := range c.host.Services {
-		for _, cont := range s.V.Containers {
-			for _, r := range cont.V.Routes {
-				if len(proxies) == 0 {
-					c.find(finding.Proxy, at(r.Pos, s.Pos), "%s has a route, and the host has no proxy", s.Name).
-						Hintf("add services: traefik: catalog.#Traefik & {acme: email: …}")
-				}
-				if cont.V.HostNetwork.V {
-					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, r.Pos, s.Pos), "%s has a route and is on the host's network, which the proxy does not share", render.ContainerName(s.Name, cont.Name)).
-						Hintf("leave out hostNetwork, or the route")
-				}
-			}
-		}
-	}
 }
 
 var parameter = regexp.MustCompile(`^[a-z0-9_]+([./][A-Za-z0-9_*-]+)+$`)

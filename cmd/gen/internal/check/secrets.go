@@ -132,6 +132,9 @@ func (s *secretChecker) ciphertexts() {
 			s.find(finding.NotAge, place, "the file is armored, and age files here are binary").Hintf("encrypt it without -a")
 		case c.Wrong != nil:
 			s.find(finding.NotAge, place, "the file is not an age file: %v", c.Wrong).Hintf(leaked)
+		case !used[name] && s.tunnelKey(name):
+			s.find(finding.UnusedSecret, place, "nothing uses the secret %s: its host does not say its public half", name).
+				Hintf("say mesh: publicKey: of the host; wg pubkey derives it from what gen secret show %s prints", name)
 		case !used[name]:
 			s.find(finding.UnusedSecret, place, "nothing uses the secret %s", name).
 				Hint = finding.DidYouMean(name, missing, "remove it: git rm "+secretFile(name))
@@ -289,4 +292,11 @@ func (c *hostChecker) secretFiles(owner string, secrets fleet.Map[*fleet.Secret]
 			c.hostPath(f.Name, "the secret's file", owner, at(f.Pos, s.Pos, near))
 		}
 	}
+}
+
+// tunnelKey reports whether a secret would be a host's key in the mesh.
+func (c *checker) tunnelKey(name string) bool {
+	return slices.ContainsFunc(c.fleet.Hosts, func(h *fleet.Host) bool {
+		return h.Mesh != nil && !h.Mesh.PublicKey.Set && name == h.SecretName(h.Name.V, fleet.TunnelSecret)
+	})
 }

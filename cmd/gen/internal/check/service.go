@@ -11,12 +11,11 @@ import (
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/podman"
-	"gen.example/cmd/gen/internal/render"
 )
 
 func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	s := e.V
-	if len(s.Containers)+len(s.Files)+len(s.Units)+len(s.Volumes)+len(s.Secrets)+len(s.Images) == 0 {
+	if len(s.Containers)+len(s.Files)+len(s.Units)+len(s.Volumes)+len(s.Secrets)+len(s.Images)+len(s.Records) == 0 {
 		c.find(finding.Empty, at(e.Pos), "%s has nothing in it", e.Name).
 			Hintf("name its definition, as in %s: catalog.#HedgeDoc, or give it containers:", e.Name)
 	}
@@ -29,6 +28,7 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 	c.volumes(e)
 	c.images(e)
 	c.pod(e)
+	c.metricNames(e)
 	for _, f := range s.Files {
 		c.hostPath(f.Name, "the file", e.Name, at(f.Pos, e.Pos))
 		c.file(f, at(f.Pos, e.Pos))
@@ -37,7 +37,7 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 		c.unit(u, e.Pos)
 	}
 	for _, cont := range s.Containers {
-		k := &containerChecker{c, e, cont.V, render.ContainerName(e.Name, cont.Name), cont.Name, at(cont.Pos, e.Pos)}
+		k := &containerChecker{c, e, cont.V, fleet.ContainerName(e.Name, cont.Name), cont.Name, at(cont.Pos, e.Pos)}
 		k.reference(cont.V.Image.V, k.what, k.at(cont.V.Image.Pos))
 		k.upkeep()
 		k.environment()
@@ -49,6 +49,8 @@ func (c *hostChecker) service(e fleet.Entry[*fleet.Service]) {
 		k.files()
 		k.network()
 		k.routes()
+		k.metrics()
+		k.exposed()
 		k.capabilities()
 		c.sections(cont.V.Unit, "container", k.what, e.Pos)
 	}
@@ -312,10 +314,14 @@ func (k *containerChecker) files() {
 }
 
 func (k *containerChecker) network() {
-	c := k.container
-	if c.HostNetwork.V && len(c.Ports) > 0 {
-		k.find(finding.Proxy, k.at(c.HostNetwork.Pos, c.Ports[0].Pos), "%s publishes ports and is on the host's network, where it binds its own", k.what).
-			Hintf("leave out ports, or hostNetwork")
+	if !k.container.HostNetwork.V {
+		return
+	}
+	for _, p := range k.container.Ports {
+		if p.V.Host.V != p.V.Container.V {
+			k.find(finding.Opening, k.at(p.V.Host.Pos, p.Pos), "%s is on the host's network, where %s is the port that it binds by itself: %d", k.what, p.Name, p.V.Container.V).
+				Hintf("say host: %d, or leave out hostNetwork", p.V.Container.V)
+		}
 	}
 }
 
@@ -338,6 +344,13 @@ func (k *containerChecker) routes() {
 					Hintf("it is a path, or an address that begins with https:// and has one; the request's own query is kept")
 			}
 		}
+	}
+}
+
+// metrics checks their paths, which become a part of the proxy's rules too.
+func (k *containerChecker) metrics() {
+	for _, m := range k.container.Metrics {
+		k.path("/"+strings.Trim(m.V.Path.V, "/"), k.what+": the path", k.at(m.V.Path.Pos, m.Pos))
 	}
 }
 

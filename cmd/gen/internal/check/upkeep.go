@@ -6,7 +6,6 @@ import (
 
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
-	"gen.example/cmd/gen/internal/render"
 )
 
 // upkeep checks what is said of an image's tags and releases, and that a newer
@@ -89,7 +88,7 @@ func (k *containerChecker) database(name string, seen map[string]bool) string {
 	}
 	seen[name] = true
 	if c.Database != nil {
-		return render.ContainerName(k.service.Name, name)
+		return fleet.ContainerName(k.service.Name, name)
 	}
 	for _, n := range c.Needs {
 		if db := k.database(n.Name, seen); db != "" {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,6 +68,18 @@ func Obj(pairs ...any) *Node {
 
 // Set adds a field at the end.
 func (n *Node) Set(name string, v *Node) { n.Fields = append(n.Fields, Field{name, v}) }
+
+// Get is the value at a path of fields, and nil where there is none.
+func (n *Node) Get(path ...string) *Node {
+	for _, name := range path {
+		i := slices.IndexFunc(n.Fields, func(f Field) bool { return f.Name == name })
+		if i < 0 {
+			return nil
+		}
+		n = n.Fields[i].Value
+	}
+	return n
+}
 
 // JSON is the document as indented JSON with a final newline.
 func (n *Node) JSON() []byte {

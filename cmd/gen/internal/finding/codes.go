@@ -24,14 +24,24 @@ const (
 	OtherHost    Code = "GEN115"
 	Embedded     Code = "GEN116"
 
-	Address    Code = "GEN201"
-	Overlap    Code = "GEN202"
-	PublicName Code = "GEN203"
-	Socket     Code = "GEN204"
-	NoIPv6     Code = "GEN205"
-	Proxy      Code = "GEN206"
-	HostName   Code = "GEN207"
-	System     Code = "GEN208"
+	Address     Code = "GEN201"
+	Overlap     Code = "GEN202"
+	PublicName  Code = "GEN203"
+	Socket      Code = "GEN204"
+	NoIPv6      Code = "GEN205"
+	Proxy       Code = "GEN206"
+	HostName    Code = "GEN207"
+	System      Code = "GEN208"
+	EntryPoint  Code = "GEN210"
+	NoTLS       Code = "GEN211"
+	MetricName  Code = "GEN212"
+	NotExposed  Code = "GEN213"
+	Zone        Code = "GEN214"
+	Record      Code = "GEN215"
+	MeshKey     Code = "GEN216"
+	Lockout     Code = "GEN217"
+	Opening     Code = "GEN218"
+	Unreachable Code = "GEN219"
 
 	Image           Code = "GEN301"
 	ImageVolume     Code = "GEN302"
@@ -99,12 +109,22 @@ var Meanings = []struct {
 	{Embedded, "A service embeds its definition. CUE would take a misspelt parameter beside it for one of the service's own."},
 	{Address, "An address or network is malformed, of the wrong family, or not where it must lie; or two hosts share one in the mesh."},
 	{Overlap, "Two networks of a host share addresses, so a packet could mean either."},
-	{PublicName, "Two services answer to the same public name."},
-	{Socket, "Two containers publish the same address, port and protocol."},
+	{PublicName, "Two services answer to the same public name, or it would need two answers of the DNS."},
+	{Socket, "Two programs listen on the same address, port and protocol of a host."},
 	{NoIPv6, "A port would be announced by IPv6 and is not served on it, because its service's network has none."},
 	{Proxy, "A route has no proxy to go through, or there are two, or a container on the host's network has one."},
 	{HostName, "A host has a name that means something else in OUT."},
 	{System, "The operating system is unknown, or its podman cannot run what gen writes."},
+	{EntryPoint, "A route is on an entry point that the proxy does not publish, or on one that serves others than the route is for."},
+	{NoTLS, "A name on the internet would be served without TLS."},
+	{MetricName, "Two containers of a service say something of themselves under one name, so that nobody could tell which."},
+	{NotExposed, "A route, metrics or a published port lead to a port that the container does not listen on, by what it exposes."},
+	{Zone, "A public name or the owner of a record lies in none of the fleet's zones, or a zone is given twice."},
+	{Record, "A record of the DNS is not what its type takes, stands where it cannot, or its name is too long."},
+	{MeshKey, "Two peers of the mesh have the same key or name, or a host has no key while others have."},
+	{Lockout, "Nobody could log in to a host, or only through a mesh that may be down."},
+	{Opening, "A port is open and nobody says to whom, or may not be open to the internet, or nothing listens on it."},
+	{Unreachable, "A service calls what it cannot reach through the mesh, or a port is for somebody who is not in it."},
 	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
 	{NoSuchVolume, "A container mounts a volume that its service does not declare, or a volume is declared and nobody mounts it."},

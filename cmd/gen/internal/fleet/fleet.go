@@ -55,6 +55,7 @@ func (m Map[T]) Names() []string {
 // A Fleet is everything a repository declares.
 type Fleet struct {
 	Domain     Val[string]
+	Zones      []Val[string]
 	Mesh       *MeshNetwork
 	Operators  Map[*Operator]
 	Store      *Store
@@ -98,8 +99,21 @@ type Mail struct {
 
 // MeshNetwork is the private network between the hosts.
 type MeshNetwork struct {
-	Network  Val[string]
-	Network6 Val[string]
+	Network   Val[string]
+	Network6  Val[string]
+	Interface Val[string]
+	Port      Val[int]
+	MTU       Val[int]
+	Peers     Map[*RoamingPeer]
+}
+
+// A RoamingPeer is in the mesh and no host.
+type RoamingPeer struct {
+	Address   Val[string]
+	Address6  Val[string]
+	PublicKey Val[string]
+
+	Pos token.Pos `cue:"-"`
 }
 
 // A Host is a machine and what runs on it.
@@ -116,6 +130,9 @@ type Host struct {
 	Proxy       ProxyNetwork
 	Pool        Val[string]
 	Sysctl      Map[Val[string]]
+	SSH         SSH
+	Openings    Map[*Opening]
+	Internet    []Val[string] // nil for any
 	Services    Map[*Service]
 	Files       Map[*File]
 	Units       Map[*Unit]
@@ -127,8 +144,27 @@ type Host struct {
 
 // MeshPeer is a host's place in the mesh.
 type MeshPeer struct {
-	Address  Val[string]
-	Address6 Val[string]
+	Address   Val[string]
+	Address6  Val[string]
+	PublicKey Val[string]
+	Endpoint  Val[string]
+	Keepalive Val[int]
+}
+
+// SSH is who can log in to a host.
+type SSH struct {
+	Port     Val[int]
+	Audience Val[string]
+	From     []Val[string]
+	Recovery Val[string]
+}
+
+// An Opening is a socket of a program outside containers.
+type Opening struct {
+	Port     Val[int]
+	Protocol Val[string]
+	Audience Val[string]
+	Unit     Val[string]
 }
 
 // ProxyNetwork is the network between the proxy and the containers it routes to.
@@ -148,6 +184,8 @@ type Service struct {
 	Pod        Val[bool]
 	Images     Map[*Image]
 	Network    Network
+	Calls      []Val[string]
+	Records    Map[[]*Record]
 	Volumes    Map[*Volume]
 	Secrets    Map[*Secret]
 	Lines      Map[*Line]
@@ -203,6 +241,7 @@ type Container struct {
 	Address      Val[string]
 	Address6     Val[string]
 	HostNetwork  Val[bool]
+	Expose       []Val[string] // nil if unknown
 	Ports        Map[*PublishedPort]
 	Routes       Map[*Route]
 	Metrics      Map[*Metrics]
@@ -251,6 +290,9 @@ type Secret struct {
 	Form   Val[string]
 	Length Val[int]
 	Files  Map[*SecretFile]
+
+	// WireGuard says that its value is a key of WireGuard's.
+	WireGuard bool `cue:"-"`
 }
 
 // SecretFile is a secret as a file on the host.
@@ -332,16 +374,26 @@ type PublishedPort struct {
 	Host      Val[int]
 	Protocol  Val[string]
 	Audience  Val[string]
+	From      []Val[string] // nil for the default
+	TLS       Val[bool]
 }
 
 // A Route is a public name that leads to a port of a container.
 type Route struct {
-	Host      Val[string]
-	Port      Val[int]
-	Paths     []Val[string]
-	Except    []Val[string]
-	Headers   Map[Val[string]]
-	Redirects Map[Val[string]]
+	Host        Val[string]
+	Audience    Val[string]
+	EntryPoints []Val[string]
+	Port        Val[int]
+	Paths       []Val[string]
+	Except      []Val[string]
+	Headers     Map[Val[string]]
+	Redirects   Map[Val[string]]
+}
+
+// A Record is one of the DNS.
+type Record struct {
+	Type Val[string]
+	Data Val[string]
 }
 
 // A Line is what the stored data of one component looks like.

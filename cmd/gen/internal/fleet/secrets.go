@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -49,6 +50,9 @@ func (w *Wanted) Command(verb string) string {
 	if w.Secret.Form.Set {
 		return "printf '" + w.Secret.Form.V + "' | " + command + " -stdin"
 	}
+	if w.Secret.WireGuard {
+		return command + " -wireguard"
+	}
 	return command
 }
 
@@ -92,4 +96,31 @@ func IsSecretName(name string) bool { return len(name) <= 63 && secretName.Match
 // and staging never share one, and a service keeps its secrets when it moves.
 func (h *Host) SecretName(owner, secret string) string {
 	return h.Environment.V + "." + owner + "." + secret
+}
+
+// TunnelKey is where a host has the private half of its key in the mesh.
+func (f *Fleet) TunnelKey() string { return "/etc/wireguard/" + f.Mesh.Interface.V + ".key" }
+
+// TunnelSecret is the name of a host's secret that is its key in the mesh.
+const TunnelSecret = "wireguard"
+
+// AskForTunnelKey adds to a host's secrets the private half of its key in the
+// mesh, unless the host declares one itself.
+func (f *Fleet) AskForTunnelKey(h *Host) {
+	if f.Mesh == nil || h.Mesh == nil {
+		return
+	}
+	if _, own := h.Secrets.Get(TunnelSecret); own {
+		return
+	}
+	pos := cmp.Or(h.Mesh.PublicKey.Pos, h.Mesh.Address.Pos)
+	val := func(s string) Val[string] { return Val[string]{V: s, Pos: pos, Set: true} }
+	h.Secrets = append(h.Secrets, Entry[*Secret]{Name: TunnelSecret, Pos: pos, V: &Secret{
+		About:     val("the private half of the host's key in the mesh"),
+		WireGuard: true,
+		Files: Map[*SecretFile]{{Name: f.TunnelKey(), Pos: pos, V: &SecretFile{
+			Owner: val("0:0"), Mode: val("0400"), Units: []Val[string]{val(f.TunnelUnit())},
+		}}},
+	}})
+	slices.SortFunc(h.Secrets, func(a, b Entry[*Secret]) int { return cmp.Compare(a.Name, b.Name) })
 }

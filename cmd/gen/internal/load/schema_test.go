@@ -27,7 +27,9 @@ var modelled = map[string]reflect.Type{
 	"#Image": reflect.TypeFor[fleet.Image](), "#Metrics": reflect.TypeFor[fleet.Metrics](), "#Database": reflect.TypeFor[fleet.Database](),
 	"#Alert": reflect.TypeFor[fleet.Alert](), "#Probe": reflect.TypeFor[fleet.Probe](),
 	"#Line": reflect.TypeFor[fleet.Line](), "#Reload": reflect.TypeFor[fleet.Reload](), "#Unit": reflect.TypeFor[fleet.Unit](),
-	"#HostFacts": nil, "#Instance": nil, "#Sections": nil,
+	"#RoamingPeer": reflect.TypeFor[fleet.RoamingPeer](), "#SSH": reflect.TypeFor[fleet.SSH](), "#Opening": reflect.TypeFor[fleet.Opening](),
+	"#Record":    reflect.TypeFor[fleet.Record](),
+	"#HostFacts": nil, "#RecordName": nil, "#WireGuardKey": nil, "#Instance": nil, "#Sections": nil,
 	"#Name": nil, "#ServiceName": nil, "#AgeKey": nil, "#Domain": nil, "#Path": nil, "#Port": nil, "#Duration": nil,
 	"#Size": nil, "#Owner": nil, "#Mode": nil, "#Scalar": nil,
 }

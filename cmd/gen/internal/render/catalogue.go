@@ -173,12 +173,23 @@ func serviceTable(s *fleet.Service) string {
 func routeFacts(s *fleet.Service) (out []string) {
 	for _, c := range s.Containers {
 		for _, r := range c.V.Routes {
-			fact := fmt.Sprintf("%s%s to port %d of %s", r.V.Host.V, strings.Join(values(r.V.Paths), ", "), r.V.Port.V, c.Name)
+			fact := r.V.Host.V + strings.Join(values(r.V.Paths), ", ")
+			if r.V.Audience.V == "mesh" {
+				fact += ", in the mesh alone,"
+			}
+			fact += fmt.Sprintf(" to port %d of %s", r.V.Port.V, c.Name)
+			if further := EntryPoints(r.V)[1:]; len(further) > 0 {
+				fact += ", on " + strings.Join(values(further), ", ") + " too"
+			}
 			if len(r.V.Except) > 0 {
 				fact += ", without " + strings.Join(values(r.V.Except), ", ")
 			}
 			for _, h := range r.V.Headers {
-				fact += "; " + code(h.Name+": "+h.V.V)
+				if h.V.V == "" {
+					fact += "; no " + code(h.Name)
+				} else {
+					fact += "; " + code(h.Name+": "+h.V.V)
+				}
 			}
 			for _, to := range r.V.Redirects {
 				fact += "; " + code(to.Name) + " to " + code(to.V.V)

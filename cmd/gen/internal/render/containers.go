@@ -23,7 +23,7 @@ func containers(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		for _, c := range s.V.Containers {
 			q := quadlet{h, s.V, c.V, c.Name}
 			files = append(files, &tree.File{
-				Path: UnitPath(ContainerName(s.Name, c.Name) + ".container"), Mode: "0644", Owner: "0:0",
+				Path: UnitPath(fleet.ContainerName(s.Name, c.Name) + ".container"), Mode: "0644", Owner: "0:0",
 				Unit: q.unit(), Pos: c.V.Pos,
 			})
 			for _, f := range c.V.Files {
@@ -110,7 +110,7 @@ func (q quadlet) dependencies(s *unit.Section) {
 
 func (q quadlet) identity(s *unit.Section) {
 	c := q.container
-	s.Add("ContainerName", ContainerName(q.service.Name.V, q.name), c.Pos)
+	s.Add("ContainerName", fleet.ContainerName(q.service.Name.V, q.name), c.Pos)
 	s.Add("Image", unit.Literal(c.Image.V), c.Image.Pos)
 	if c.Update.V == "minor" {
 		s.Add("AutoUpdate", "registry", c.Update.Pos)
@@ -198,7 +198,7 @@ func (q quadlet) posBelow(dir string) token.Pos {
 }
 
 // network joins the service's own network, under the container's short name,
-// and the proxy's if a route leads here.
+// and the proxy's if the proxy leads here.
 func (q quadlet) network(s *unit.Section) {
 	c := q.container
 	if q.service.Pod.V {
@@ -220,10 +220,18 @@ func (q quadlet) network(s *unit.Section) {
 		own += ",ip=" + c.Address6.V
 	}
 	s.Add("Network", own, c.Pos)
-	if proxy, _, _, ok := Proxy(q.host); ok && len(c.Routes) > 0 && proxy != q.service.Name.V {
-		s.Add("Network", proxy+".network", c.Routes[0].Pos)
+	if proxy, _, _, ok := q.host.ProxyContainer(); ok && q.host.Proxied(c) && proxy != q.service.Name.V {
+		s.Add("Network", proxy+".network", ledBy(c))
 	}
 	q.publish(s)
+}
+
+// ledBy is who asked for the proxy to lead to a container.
+func ledBy(c *fleet.Container) token.Pos {
+	if len(c.Routes) > 0 {
+		return c.Routes[0].Pos
+	}
+	return c.Metrics[0].Pos
 }
 
 func (q quadlet) publish(s *unit.Section) {
@@ -299,7 +307,7 @@ func (q quadlet) running(s *unit.Section) {
 	}
 	s.Add("TasksMax", strconv.Itoa(c.Tasks.V), c.Tasks.Pos)
 	if r := c.Reload; r != nil {
-		name := ContainerName(q.service.Name.V, q.name)
+		name := fleet.ContainerName(q.service.Name.V, q.name)
 		if r.Signal.Set {
 			s.Add("ExecReload", "/usr/bin/podman kill --signal "+r.Signal.V+" "+name, r.Signal.Pos)
 		} else {

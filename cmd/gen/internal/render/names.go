@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 
+	"gen.example/cmd/gen/internal/doc"
 	"gen.example/cmd/gen/internal/fleet"
 )
 
@@ -19,16 +20,10 @@ const (
 	sysctlUnit   = "gen-sysctl.service"
 )
 
-// ContainerName is also the stem of its unit.
-func ContainerName(service, container string) string { return service + "-" + container }
-
 // ContainerUnit is the service that podman's generator makes of a container.
 func ContainerUnit(service, container string) string {
-	return ContainerName(service, container) + ".service"
+	return fleet.ContainerName(service, container) + ".service"
 }
-
-// Interface is the name of a service's bridge.
-func Interface(service string) string { return "pm-" + service }
 
 // PodmanSecret is the name of a service's secret in podman's store.
 func PodmanSecret(service, secret string) string { return service + "." + secret }
@@ -80,20 +75,57 @@ func UnitPath(name string) string {
 	return units + name
 }
 
-// Proxy is the service and container whose directory of routes gen fills, and
-// that directory; ok is false on a host without one.
-func Proxy(h *fleet.Host) (service, container, dir string, ok bool) {
-	for _, s := range h.Services {
-		for _, c := range s.V.Containers {
-			for _, d := range c.V.Derived {
-				if d.V.V == "routes" {
-					return s.Name, c.Name, d.Name, true
-				}
+// proxyContainer is the proxy's container and the directory of routes in it,
+// and nothing on a host without one.
+func proxyContainer(h *fleet.Host) (c *fleet.Container, dir string) {
+	service, name, dir, ok := h.ProxyContainer()
+	if !ok {
+		return &fleet.Container{}, ""
+	}
+	s, _ := h.Services.Get(service)
+	c, _ = s.Containers.Get(name)
+	return c, dir
+}
+
+// ProxyPorts are the ports that the proxy publishes. Each is an entry point of
+// the same name.
+func ProxyPorts(h *fleet.Host) fleet.Map[*fleet.PublishedPort] {
+	c, _ := proxyContainer(h)
+	return c.Ports
+}
+
+// ProxyConfigured are the entry points in the proxy's own configuration, and
+// nil if it is not among the documents that gen writes.
+func ProxyConfigured(h *fleet.Host) *doc.Node {
+	c, _ := proxyContainer(h)
+	for _, f := range c.Files {
+		if f.V.YAML != nil {
+			if points := f.V.YAML.Get("entryPoints"); points != nil {
+				return points
 			}
 		}
 	}
-	return "", "", "", false
+	return nil
 }
+
+// EntryPoints are the proxy's entry points that lead to a route: its audience's
+// own, and the further ones that it names.
+func EntryPoints(r *fleet.Route) []fleet.Val[string] {
+	first := fleet.Val[string]{V: "websecure", Pos: r.Audience.Pos}
+	if r.Audience.V == "mesh" {
+		first.V = "mesh"
+	}
+	points := []fleet.Val[string]{first}
+	for _, p := range r.EntryPoints {
+		if p.V != first.V {
+			points = append(points, p)
+		}
+	}
+	return points
+}
+
+// MetricsPath is where on that entry point a container's metrics are.
+func MetricsPath(service, name string) string { return "/" + service + "/" + name }
 
 // secretTarget is where a container sees a secret.
 func secretTarget(name string, u *fleet.SecretUse) string {

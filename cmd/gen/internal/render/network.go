@@ -18,7 +18,7 @@ import (
 // somebody ran on it by hand: with them the old network would stay.
 func networks(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 	for _, s := range h.Services {
-		if !bridged(s.V) {
+		if !s.V.Bridged() {
 			continue
 		}
 		n, pos := s.V.Network, s.V.Pos
@@ -34,7 +34,7 @@ func networks(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 			net.Add("Subnet", n.Subnet6.V, n.Subnet6.Pos)
 		}
 		// InterfaceName= came with podman 5.6.
-		net.Add("PodmanArgs", "--interface-name="+Interface(s.Name), pos)
+		net.Add("PodmanArgs", "--interface-name="+fleet.Interface(s.Name), pos)
 		u.Section("Service").Add("ExecStop", "/usr/bin/podman network rm -f "+s.Name, pos)
 		merge(u, n.Unit)
 		if taken := written(s.V); len(taken) > 0 && u.Value("Network", "IPRange") == "" {
@@ -88,21 +88,11 @@ func widest(subnet netip.Prefix, taken []netip.Addr) (first, last netip.Addr) {
 	return first, last
 }
 
-// bridged reports whether a service has a container on its own network.
-func bridged(s *fleet.Service) bool {
-	for _, c := range s.Containers {
-		if !c.V.HostNetwork.V {
-			return true
-		}
-	}
-	return false
-}
-
 // pool tells podman where networks without a written subnet get theirs from.
 func pool(f *fleet.Fleet, h *fleet.Host) []*tree.File {
 	var readers []string
 	for _, s := range h.Services {
-		if bridged(s.V) && !s.V.Network.Subnet.Set {
+		if s.V.Bridged() && !s.V.Network.Subnet.Set {
 			readers = append(readers, s.Name+"-network.service")
 		}
 	}

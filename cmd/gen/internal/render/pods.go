@@ -22,9 +22,9 @@ func pods(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 		deps.Add("Description", unit.Text(titled(s.V)+": pod"), s.V.Title.Pos)
 		p := u.Section("Pod")
 		p.Add("PodName", s.Name, pos)
-		all, routed := aliases(s.V)
+		all, routed := aliases(h, s.V)
 		p.Add("Network", s.Name+".network:"+all, pos)
-		if proxy, _, _, ok := Proxy(h); ok && routed != "" && proxy != s.Name {
+		if proxy, _, _, ok := h.ProxyContainer(); ok && routed != "" && proxy != s.Name {
 			p.Add("Network", proxy+".network:"+routed, pos)
 		}
 		for _, c := range s.V.Containers {
@@ -41,13 +41,13 @@ func pods(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 }
 
 // aliases are the options of a network that give a pod the names of its
-// containers: all of them on its own, and on the proxy's those with a route.
-func aliases(s *fleet.Service) (all, routed string) {
+// containers: all of them on its own, and on the proxy's those it leads to.
+func aliases(h *fleet.Host, s *fleet.Service) (all, routed string) {
 	var short, long []string
 	for _, c := range s.Containers {
 		short = append(short, "alias="+c.Name)
-		if len(c.V.Routes) > 0 {
-			long = append(long, "alias="+ContainerName(s.Name.V, c.Name))
+		if h.Proxied(c.V) {
+			long = append(long, "alias="+fleet.ContainerName(s.Name.V, c.Name))
 		}
 	}
 	return strings.Join(short, ","), strings.Join(long, ",")

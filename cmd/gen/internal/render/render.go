@@ -4,6 +4,7 @@
 package render
 
 import (
+	"gen.example/cmd/gen/internal/exposure"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/tree"
 )
@@ -18,19 +19,37 @@ var backends = []func(*fleet.Fleet, *fleet.Host) []*tree.File{
 	volumes,
 	named,
 	updates,
+	sshd,
+	tunnel,
 	sysctl,
 	pool,
 	hostFiles,
 	hostUnits,
 }
 
+// A Renderer spells one fleet. What it derives from all hosts it derives once.
+type Renderer struct {
+	fleet  *fleet.Fleet
+	ledger *exposure.Ledger
+}
+
+// New is the renderer of a fleet.
+func New(f *fleet.Fleet) *Renderer { return &Renderer{f, exposure.Of(f)} }
+
+// Host is everything gen writes for a host of a fleet.
+func Host(f *fleet.Fleet, h *fleet.Host) *tree.Tree { return New(f).Host(h) }
+
+// Fleet is what belongs to no single host of a fleet.
+func Fleet(f *fleet.Fleet) *tree.Tree { return New(f).Fleet() }
+
 // Host is everything gen writes for a host.
-func Host(f *fleet.Fleet, h *fleet.Host) *tree.Tree {
+func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 	t := &tree.Tree{Host: h.Name.V}
 	for _, backend := range backends {
-		t.Add(backend(f, h)...)
+		t.Add(backend(r.fleet, h)...)
 	}
-	t.Secrets = secrets(f, h)
+	t.Add(firewall(r.fleet, h, r.ledger)...)
+	t.Secrets = secrets(r.fleet, h)
 	t.Lines = lines(h)
 	for _, s := range h.Services {
 		for _, c := range s.V.Containers {
@@ -46,8 +65,17 @@ func Host(f *fleet.Fleet, h *fleet.Host) *tree.Tree {
 func madeBy(definition string) string { return "Made by gen from " + definition + "." }
 
 // Fleet is what belongs to no single host.
-func Fleet(f *fleet.Fleet) *tree.Tree {
-	t := &tree.Tree{Host: "fleet"}
-	t.Add(dns(f), releases(f), catalogue(f))
+func (r *Renderer) Fleet() *tree.Tree {
+	f, t := r.fleet, &tree.Tree{Host: "fleet"}
+	t.Add(dnsZone(f), dnsTable(f), releases(f), catalogue(f), topology(f, r.ledger))
+	t.Add(exposed(f, r.ledger)...)
 	return t
+}
+
+// exposed is the ledger, for people and for programs.
+func exposed(f *fleet.Fleet, ledger *exposure.Ledger) []*tree.File {
+	return []*tree.File{
+		{Path: "/exposure.md", Mode: "0644", Owner: "0:0", Body: ledger.Markdown(f)},
+		{Path: "/exposure.json", Mode: "0644", Owner: "0:0", Body: ledger.JSON()},
+	}
 }

@@ -2,8 +2,12 @@ package render
 
 import (
 	"fmt"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
+
+	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/doc"
 	"gen.example/cmd/gen/internal/fleet"
@@ -13,34 +17,35 @@ import (
 // routes are Traefik's dynamic configuration: one file a service in the
 // directory that the proxy watches, so that a change of routes restarts nothing.
 func routes(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
-	proxy, container, dir, ok := Proxy(h)
+	proxy, container, dir, ok := h.ProxyContainer()
 	if !ok {
 		return nil
 	}
 	files = append(files, tlsOptions(FilePath(proxy, container, dir)+"/_tls.yml", h))
+	shared, metrics := sharedMiddlewares(h), h.ServesMetrics()
 	for _, s := range h.Services {
-		routers, services, middlewares := doc.Obj(), doc.Obj(), doc.Obj()
+		d := &dynamic{doc.Obj(), doc.Obj(), doc.Obj()}
 		for _, c := range s.V.Containers {
+			at := fleet.ContainerName(s.Name, c.Name)
+			if s.Name == proxy && c.Name == container {
+				at = "127.0.0.1" // what it says of itself it says to nobody else
+			}
 			for _, r := range c.V.Routes {
-				name := s.Name + "_" + c.Name + "_" + r.Name // no name holds an underscore
-				used := middleware(middlewares, name, r.V)
-				routers.Set(name, router(name, r.V, used))
-				url := fmt.Sprintf("http://%s:%d", ContainerName(s.Name, c.Name), r.V.Port.V)
-				services.Set(name, doc.Obj("loadBalancer", doc.Obj("servers",
-					&doc.Node{Kind: doc.List, Items: []*doc.Node{doc.Obj("url", doc.Str(url, r.V.Port.Pos))}})))
+				d.route(s.Name+"_"+c.Name+"_"+r.Name, at, r.V, shared) // no name holds an underscore
+			}
+			if metrics && !c.V.HostNetwork.V {
+				for _, m := range c.V.Metrics {
+					d.metrics(s.Name+"_"+c.Name+"_metrics_"+m.Name, at, MetricsPath(s.Name, m.Name), m)
+				}
 			}
 		}
-		if len(routers.Fields) == 0 {
+		if len(d.routers.Fields) == 0 {
 			continue
 		}
-		d := doc.Obj("http", doc.Obj("routers", routers))
-		if len(middlewares.Fields) > 0 {
-			d.Fields[0].Value.Set("middlewares", middlewares)
-		}
-		d.Fields[0].Value.Set("services", services)
+		whole := d.document()
 		files = append(files, &tree.File{
 			Path: FilePath(proxy, container, dir+"/"+s.Name+".yml"), Mode: "0644", Owner: "0:0",
-			Body: d.YAML(madeBy("services." + s.Name)), Doc: d, On: "watch", Pos: s.V.Pos,
+			Body: whole.YAML(madeBy("services." + s.Name)), Doc: whole, On: "watch", Pos: s.V.Pos,
 		})
 	}
 	return files
@@ -55,7 +60,75 @@ func tlsOptions(path string, h *fleet.Host) *tree.File {
 		Body: d.YAML(madeBy("hosts." + h.Name.V)), Doc: d, On: "watch", Pos: h.Pos}
 }
 
-func router(name string, r *fleet.Route, middlewares []string) *doc.Node {
+// sharedMiddlewares are the names of the middlewares that the proxy's own files
+// in the directory of routes define. Every route passes the one that is called
+// like its audience.
+func sharedMiddlewares(h *fleet.Host) (names []string) {
+	c, dir := proxyContainer(h)
+	for _, f := range c.Files {
+		if f.V.YAML == nil || path.Dir(f.Name) != dir {
+			continue
+		}
+		if all := f.V.YAML.Get("http", "middlewares"); all != nil {
+			for _, m := range all.Fields {
+				names = append(names, m.Name)
+			}
+		}
+	}
+	return names
+}
+
+// dynamic is the part of Traefik's configuration that one service brings.
+type dynamic struct{ routers, middlewares, services *doc.Node }
+
+func (d *dynamic) document() *doc.Node {
+	http := doc.Obj("routers", d.routers)
+	if len(d.middlewares.Fields) > 0 {
+		http.Set("middlewares", d.middlewares)
+	}
+	http.Set("services", d.services)
+	return doc.Obj("http", http)
+}
+
+// to is the service of that name: the one address that it leads to.
+func (d *dynamic) to(name, at string, port fleet.Val[int]) {
+	url := doc.Str(fmt.Sprintf("http://%s:%d", at, port.V), port.Pos)
+	servers := &doc.Node{Kind: doc.List, Items: []*doc.Node{doc.Obj("url", url)}}
+	d.services.Set(name, doc.Obj("loadBalancer", doc.Obj("servers", servers)))
+}
+
+// route leads a name to a container.
+func (d *dynamic) route(name, at string, r *fleet.Route, shared []string) {
+	used := middleware(d.middlewares, name, r, shared)
+	points := &doc.Node{Kind: doc.List}
+	for _, p := range EntryPoints(r) {
+		points.Items = append(points.Items, doc.Str(p.V, p.Pos))
+	}
+	d.router(name, points, doc.Str(Rule(r), r.Host.Pos), used, r.Port.Pos)
+	d.to(name, at, r.Port)
+}
+
+// metrics lead exactly one path of the entry point metrics to those of a
+// container, and to nothing else that it has.
+func (d *dynamic) metrics(name, at, public string, m fleet.Entry[*fleet.Metrics]) {
+	replace := name + "_path"
+	d.middlewares.Set(replace, doc.Obj("replacePath", doc.Obj("path", doc.Str(m.V.Path.V, m.V.Path.Pos))))
+	d.router(name, doc.Strs("metrics"), doc.Str("Path(`"+public+"`)", m.Pos), []string{replace}, m.V.Port.Pos)
+	d.to(name, at, m.V.Port)
+}
+
+func (d *dynamic) router(name string, points, rule *doc.Node, middlewares []string, pos token.Pos) {
+	r := doc.Obj("entryPoints", points, "rule", rule)
+	if len(middlewares) > 0 {
+		r.Set("middlewares", doc.Strs(middlewares...))
+	}
+	r.Set("service", doc.Str(name, pos))
+	d.routers.Set(name, r)
+}
+
+// Rule is what a request must be to go a route. Of several rules that it fits,
+// Traefik takes the longest.
+func Rule(r *fleet.Route) string {
 	rule := "Host(`" + r.Host.V + "`)"
 	if len(r.Paths) > 0 {
 		rule += " && (" + prefixes(r.Paths) + ")"
@@ -63,12 +136,7 @@ func router(name string, r *fleet.Route, middlewares []string) *doc.Node {
 	if len(r.Except) > 0 {
 		rule += " && !(" + prefixes(r.Except) + ")"
 	}
-	d := doc.Obj("entryPoints", doc.Strs("websecure"), "rule", doc.Str(rule, r.Host.Pos))
-	if len(middlewares) > 0 {
-		d.Set("middlewares", doc.Strs(middlewares...))
-	}
-	d.Set("service", doc.Str(name, r.Port.Pos))
-	return d
+	return rule
 }
 
 // prefixes match a path and what lies below it: to Traefik /status is a prefix
@@ -86,8 +154,10 @@ func prefixes(paths []fleet.Val[string]) string {
 }
 
 // middleware adds what a route does besides leading somewhere, and names it in
-// the order in which a request passes it.
-func middleware(all *doc.Node, route string, r *fleet.Route) (names []string) {
+// the order in which a request passes it. An answer passes it the other way, so
+// the headers of the route are set after the shared ones, and win; and a
+// redirect has both.
+func middleware(all *doc.Node, route string, r *fleet.Route, shared []string) (names []string) {
 	add := func(kind string, d *doc.Node) {
 		names = append(names, route+"_"+kind)
 		all.Set(route+"_"+kind, d)
@@ -98,6 +168,9 @@ func middleware(all *doc.Node, route string, r *fleet.Route) (names []string) {
 			headers.Set(h.Name, doc.Str(h.V.V, h.V.Pos))
 		}
 		add("headers", doc.Obj("headers", doc.Obj("customResponseHeaders", headers)))
+	}
+	if slices.Contains(shared, r.Audience.V) {
+		names = append(names, r.Audience.V)
 	}
 	for i, p := range r.Redirects {
 		add(fmt.Sprintf("redirect%d", i+1), doc.Obj("redirectRegex", redirect(p)))

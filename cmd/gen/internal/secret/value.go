@@ -66,3 +66,16 @@ func WireGuard() (private []byte, public string, err error) {
 	b[31] = b[31]&127 | 64
 	return []byte(base64.StdEncoding.EncodeToString(b)), base64.StdEncoding.EncodeToString(key.PublicKey().Bytes()), nil
 }
+
+// WireGuardPublic is the public half of a private key of WireGuard's, "" if it is none.
+func WireGuardPublic(private []byte) string {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(private)))
+	if err != nil {
+		return ""
+	}
+	key, err := ecdh.X25519().NewPrivateKey(b)
+	if err != nil {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(key.PublicKey().Bytes())
+}

@@ -141,6 +141,11 @@ func (c *closing) unitNamed(u *Unit, l unit.Line, name string) {
 
 // exists reports whether a unit is in the tree or is one that a fresh system
 // has. Names with a specifier are systemd's to resolve.
+// IsSystemUnit reports whether a unit is one that the system has by itself.
+func IsSystemUnit(name string) bool {
+	return slices.Contains(systemUnits, name) || strings.HasPrefix(name, "systemd-")
+}
+
 func (c *closing) exists(name string) bool {
 	if u := c.units[name]; u != nil && u.file != nil {
 		return true
@@ -156,7 +161,7 @@ func (c *closing) exists(name string) bool {
 		template := stem + "@" + path.Ext(name)
 		return c.byPath[systemdDir+template] != nil || slices.Contains(systemUnits, template) || c.byPath[quadletDir+stem+"@.container"] != nil
 	}
-	return slices.Contains(systemUnits, name) || strings.HasPrefix(name, "systemd-")
+	return IsSystemUnit(name)
 }
 
 // systemUnits are units that Debian 13 has, with the packages a host of ours

@@ -1,0 +1,3 @@
+module gen.example/packets
+
+go 1.26
