@@ -38,6 +38,7 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 		}
 		t := render.Host(f, f.Hosts[i])
 		if open[i] = t.Close(); len(open[i]) == 0 {
+			t.Runbook = render.Runbook(f, f.Hosts[i])
 			bundles[i] = bundle.Host(t)
 		}
 	})
