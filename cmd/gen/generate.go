@@ -39,6 +39,7 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 		}
 		t := r.Host(f.Hosts[i])
 		if open[i] = t.Close(); len(open[i]) == 0 {
+			t.Runbook = r.Runbook(f.Hosts[i])
 			bundles[i] = bundle.Host(t)
 		}
 	})

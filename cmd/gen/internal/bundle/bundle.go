@@ -45,6 +45,9 @@ func Host(t *tree.Tree) Bundle {
 		"IMAGES":  {0o644, list(t.Images)},
 		"SECRETS": {0o644, secrets(t)},
 	}
+	if t.Runbook != nil {
+		b["RUNBOOK.md"] = File{0o644, t.Runbook}
+	}
 	for _, f := range t.Files {
 		b["rootfs"+f.Path] = File{0o644, f.Bytes()}
 	}

@@ -29,12 +29,13 @@ var backends = []func(*fleet.Fleet, *fleet.Host) []*tree.File{
 
 // A Renderer spells one fleet. What it derives from all hosts it derives once.
 type Renderer struct {
-	fleet  *fleet.Fleet
-	ledger *exposure.Ledger
+	fleet   *fleet.Fleet
+	ledger  *exposure.Ledger
+	records []record
 }
 
 // New is the renderer of a fleet.
-func New(f *fleet.Fleet) *Renderer { return &Renderer{f, exposure.Of(f)} }
+func New(f *fleet.Fleet) *Renderer { return &Renderer{f, exposure.Of(f), records(f)} }
 
 // Host is everything gen writes for a host of a fleet.
 func Host(f *fleet.Fleet, h *fleet.Host) *tree.Tree { return New(f).Host(h) }

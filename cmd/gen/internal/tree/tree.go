@@ -67,6 +67,7 @@ type Tree struct {
 	Secrets []*Secret
 	Lines   []Line
 	Images  []string
+	Runbook []byte // for people; it stays with the operator
 
 	byPath map[string]*File
 }
