@@ -36,6 +36,10 @@ func Host(f *fleet.Fleet, h *fleet.Host) *tree.Tree {
 	}
 	t.Secrets = secrets(f, h)
 	t.Lines = lines(h)
+	t.UserData = func(sums string) []byte { return UserData(f, h, sums) }
+	if key := f.Keys[h.Name.V].Private; key != nil {
+		t.Identity = key.Bytes
+	}
 	for _, s := range h.Services {
 		for _, c := range s.V.Containers {
 			t.Images = append(t.Images, c.V.Image.V)
