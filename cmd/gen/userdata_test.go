@@ -100,6 +100,36 @@ func bootstrapScript(t *testing.T, host string) string {
 	return ""
 }
 
+// TestPushRefuses: what is wrong here is said before anybody is asked.
+func TestPushRefuses(t *testing.T) {
+	t.Parallel()
+	out := t.TempDir()
+	mustGen(t, "-C", small, "-host", "vps1", "-o", out)
+	push := filepath.Join(out, "vps1/push")
+	refuses := func(want int, text string, args ...string) {
+		t.Helper()
+		for _, shell := range [][]string{{"dash"}, {"busybox", "sh"}, {"bash", "--posix"}} {
+			if _, err := exec.LookPath(shell[0]); err != nil {
+				without(t, shell[0])
+			}
+			c := exec.Command(shell[0], slices.Concat(shell[1:], []string{push}, args)...)
+			c.Env = append(os.Environ(), "GEN_SSH=ssh -F none -p 1 -o UserKnownHostsFile="+filepath.Join(out, "known"))
+			said, err := c.CombinedOutput()
+			if code := c.ProcessState.ExitCode(); err == nil || code != want || !strings.Contains(string(said), text) {
+				t.Errorf("%v: push %v: exit %d and not %d with %q:\n%s", shell, args, code, want, text, said)
+			}
+		}
+	}
+	for _, args := range [][]string{{}, {"a", "b"}, {"--help"}, {"-i"}, {"--host-key"}, {"--bootstrap", "--identity", "a"}} {
+		refuses(2, "usage: push", args...)
+	}
+	for _, args := range [][]string{{}, {"--bootstrap"}, {"--host-key", "SHA256:x"}, {"--identity"}} {
+		refuses(255, "was not reached: ssh: connect to host", append(args, "root@127.0.0.1")...)
+	}
+	write(t, filepath.Join(out, "vps1/UNITS"), "")
+	refuses(3, "UNITS: FAILED", "root@127.0.0.1")
+}
+
 // Fresh machines, and an operator who has an ssh key in the fleet and an age identity.
 type fresh struct {
 	*lab
@@ -292,7 +322,7 @@ func TestFreshMachine(t *testing.T) {
 			t.Errorf("it does not show the key: %s", said)
 		}
 		f.wants(0, "nothing to do", push+" --host-key "+f.hostKey("vps1")+to)
-		f.wants(0, "nothing to do", push+to)
+		f.wants(0, "nothing to do", "busybox sh "+push+to)
 	})
 	t.Run("the script again, after operators have changed", func(t *testing.T) {
 		f := f.in(t)
@@ -374,7 +404,8 @@ func TestFirstBundleIsFetched(t *testing.T) {
 	if got := f.on("vps1", "sh", "-c", "ls -A /var/lib/gen; ls /var/lib/gen/incoming"); strings.Contains(got, "fetched") || strings.Contains(got, "push") || strings.Contains(got, "current") {
 		t.Errorf("before the identity there is\n%s", got)
 	}
-	f.wants(0, "", fmt.Sprintf("%s/push --identity -i %s --host-key %s root@203.0.113.10", vps1, f.identity, f.hostKey("vps1")))
+	f.wants(0, "passphrase", fmt.Sprintf("{ sleep 5; echo %s; sleep 5; } | script -qec '%s/push --identity -i %s --host-key %s root@203.0.113.10' /dev/null",
+		passphrase, vps1, absolute(t, "../../hosts/keys/demonstration.identity"), f.hostKey("vps1")))
 	f.until("vps1", "test -f /var/lib/gen/current")
 	f.healthy("vps1")
 	f.wants(0, "nothing to do", vps1+"/push root@203.0.113.10")
