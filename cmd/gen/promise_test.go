@@ -277,7 +277,7 @@ func compiled(f *fleet.Fleet) (out string) {
 		bundles = append(bundles, bundle.Host(tr))
 	}
 	for _, b := range bundles {
-		out += string(b["SHA256SUMS"].Body)
+		out += string(b["SHA256SUMS"].Body) + string(b["user-data"].Body)
 	}
 	return out
 }

@@ -33,7 +33,7 @@ type Bundle map[string]File
 const sums = "SHA256SUMS"
 
 // unsummed are files of a bundle that stay with the operator.
-var unsummed = []string{"push", "user-data", "RUNBOOK.md"}
+var unsummed = []string{"push", "user-data", "identity.age", "RUNBOOK.md"}
 
 // Host is a host's bundle.
 func Host(t *tree.Tree) Bundle {
@@ -55,7 +55,14 @@ func Host(t *tree.Tree) Bundle {
 		b["secrets/"+s.Name+".age"] = File{0o644, s.Bytes}
 	}
 	b["MANIFEST"] = File{0o644, b.manifest(t)}
-	return b.seal(t.Host)
+	if t.Identity != nil {
+		b["identity.age"] = File{0o644, t.Identity}
+	}
+	b.seal(t.Host)
+	if t.UserData != nil {
+		b["user-data"] = File{0o644, t.UserData(sum(b[sums].Body))}
+	}
+	return b
 }
 
 // Fleet is the directory of what belongs to no single host.

@@ -109,7 +109,7 @@ func (b Bundle) folders() map[string]bool {
 // inOrder is how changes are made, so that an interrupted run can be told and
 // repaired: first what goes, and a directory after what is in it; then HOST, by
 // which the next run knows the directory for gen's; the files; and SHA256SUMS,
-// which fits nothing but the whole. Where everything goes, HOST goes last.
+// which fits nothing but the whole. Where everything goes, SHA256SUMS goes first and HOST last.
 func inOrder(changes []Change) (gone, put []Change) {
 	for _, c := range changes {
 		if c.Old != nil && (c.New == nil || c.Old.IsDir()) { // a rename replaces anything but a directory
@@ -120,7 +120,7 @@ func inOrder(changes []Change) (gone, put []Change) {
 		}
 	}
 	slices.Reverse(gone)
-	sortBy(gone, map[string]int{"HOST": 1})
+	sortBy(gone, map[string]int{sums: -1, "HOST": 1})
 	sortBy(put, map[string]int{"HOST": -1, sums: 1})
 	return gone, put
 }

@@ -17,6 +17,7 @@ import (
 func Fleet(f *fleet.Fleet) []*finding.Finding {
 	c := &checker{fleet: f, ledger: exposure.Of(f)}
 	c.publicNames()
+	c.logins()
 	if !f.Partial { // else what is missing may only be unread
 		c.mesh()
 		c.zones()
@@ -37,6 +38,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		host.ownUnits()
 		host.sysctl()
 		host.ownSecrets()
+		host.userData()
 		for _, s := range h.Services {
 			host.service(s)
 			host.names(s)

@@ -42,6 +42,7 @@ const (
 	Lockout     Code = "GEN217"
 	Opening     Code = "GEN218"
 	Unreachable Code = "GEN219"
+	UserData    Code = "GEN220"
 
 	Image           Code = "GEN301"
 	ImageVolume     Code = "GEN302"
@@ -125,6 +126,7 @@ var Meanings = []struct {
 	{Lockout, "Nobody could log in to a host, or only through a mesh that may be down."},
 	{Opening, "A port is open and nobody says to whom, or may not be open to the internet, or nothing listens on it."},
 	{Unreachable, "A service calls what it cannot reach through the mesh, or a port is for somebody who is not in it."},
+	{UserData, "A host's user-data is larger than some providers take."},
 	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
 	{NoSuchVolume, "A container mounts a volume that its service does not declare, or a volume is declared and nobody mounts it."},
@@ -148,7 +150,7 @@ var Meanings = []struct {
 	{SecretReference, "A container reads a secret that its service does not declare, or two in one place."},
 	{NoCiphertext, "A secret is declared, and hosts/secrets has no file for it."},
 	{SecretName, "A secret has a name that cannot be a file's, or that another one has."},
-	{Operator, "There is nobody to encrypt the secrets to, or an operator's age key is none, or that of two."},
+	{Operator, "There is nobody to encrypt the secrets to, or a key of an operator's, age's or ssh's, is none, or that of two."},
 	{Demonstration, "A fleet of one's own is open to the operator of the example, whose identity everybody has."},
 	{HostKey, "A host that uses secrets has no identity, or half of one, or that of another host."},
 	{NotForHost, "A host uses a secret that is not encrypted to it: it could not be installed."},

@@ -79,6 +79,7 @@ type Fleet struct {
 // An Operator is a person who can read and change the secrets.
 type Operator struct {
 	Age Val[string]
+	SSH []Val[string]
 }
 
 // A Store is a bucket of an S3-compatible object store.
@@ -131,6 +132,10 @@ type Host struct {
 	Pool        Val[string]
 	Sysctl      Map[Val[string]]
 	SSH         SSH
+	Packages    []Val[string]
+	Upgrades    Upgrades
+	Swap        Val[string]
+	Bundle      Val[string]
 	Openings    Map[*Opening]
 	Internet    []Val[string] // nil for any
 	Services    Map[*Service]
@@ -157,6 +162,13 @@ type SSH struct {
 	Audience Val[string]
 	From     []Val[string]
 	Recovery Val[string]
+}
+
+// Upgrades is how Debian's packages are kept up to date.
+type Upgrades struct {
+	Automatic Val[bool]
+	Time      Val[string]
+	Reboot    Val[bool]
 }
 
 // An Opening is a socket of a program outside containers.

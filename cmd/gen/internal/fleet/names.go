@@ -122,3 +122,9 @@ func (f *Fleet) PeerAddresses(name string) (four, six Val[string]) {
 	}
 	return four, six
 }
+
+// BareKey is a public ssh key without its comment.
+func BareKey(line string) string {
+	words := strings.SplitN(line, " ", 3)
+	return strings.Join(words[:min(2, len(words))], " ")
+}

@@ -28,9 +28,10 @@ var modelled = map[string]reflect.Type{
 	"#Alert": reflect.TypeFor[fleet.Alert](), "#Probe": reflect.TypeFor[fleet.Probe](),
 	"#Line": reflect.TypeFor[fleet.Line](), "#Reload": reflect.TypeFor[fleet.Reload](), "#Unit": reflect.TypeFor[fleet.Unit](),
 	"#RoamingPeer": reflect.TypeFor[fleet.RoamingPeer](), "#SSH": reflect.TypeFor[fleet.SSH](), "#Opening": reflect.TypeFor[fleet.Opening](),
+	"#Upgrades":  reflect.TypeFor[fleet.Upgrades](),
 	"#Record":    reflect.TypeFor[fleet.Record](),
 	"#HostFacts": nil, "#RecordName": nil, "#WireGuardKey": nil, "#Instance": nil, "#Sections": nil,
-	"#Name": nil, "#ServiceName": nil, "#AgeKey": nil, "#Domain": nil, "#Path": nil, "#Port": nil, "#Duration": nil,
+	"#Name": nil, "#ServiceName": nil, "#AgeKey": nil, "#SSHKey": nil, "#Domain": nil, "#Path": nil, "#Port": nil, "#Duration": nil,
 	"#Size": nil, "#Owner": nil, "#Mode": nil, "#Scalar": nil,
 }
 

@@ -52,6 +52,10 @@ func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 	t.Add(firewall(r.fleet, h, r.ledger)...)
 	t.Secrets = secrets(r.fleet, h)
 	t.Lines = lines(h)
+	t.UserData = func(sums string) []byte { return UserData(r.fleet, h, sums) }
+	if key := r.fleet.Keys[h.Name.V].Private; key != nil {
+		t.Identity = key.Bytes
+	}
 	for _, s := range h.Services {
 		for _, c := range s.V.Containers {
 			t.Images = append(t.Images, c.V.Image.V)

@@ -69,6 +69,12 @@ type Tree struct {
 	Images  []string
 	Runbook []byte // for people; it stays with the operator
 
+	// UserData is what a fresh machine is given to become the host, by the
+	// SHA-256 of the bundle's SHA256SUMS. Nil for what is no host.
+	UserData func(sums string) []byte
+	// Identity is the host's identity, encrypted to the operators. Nil without one.
+	Identity []byte
+
 	byPath map[string]*File
 }
 
