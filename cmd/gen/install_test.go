@@ -140,7 +140,7 @@ func (m *machine) judge(what, said string, got, code int, words ...string) {
 // state is all that a refusal leaves as it is, and that two ways to the same end have alike.
 func (m *machine) state() string {
 	m.Helper()
-	return m.must(`find /etc /usr/local /srv /var/lib/gen/stamps /var/lib/gen/lines -type f ! -name '*-' | sort | xargs sha256sum
+	return m.must(`mkdir -p /var/lib/gen/stamps /var/lib/gen/lines /standin/secrets; find /etc /usr/local /srv /var/lib/gen/stamps /var/lib/gen/lines -type f ! -name '*-' | sort | xargs sha256sum
 find /etc/systemd /etc/containers /usr/local -type d -empty | sort
 find /standin/secrets -name label | sort | xargs grep -H . || :
 cd /standin/active; ls | grep -vx gen-revert.timer || :; ls -A /var/lib/gen | grep -E 'pending|unconfirmed|barred' || :`)
@@ -196,7 +196,7 @@ func TestInstallRefuses(t *testing.T) {
 		{"half a bundle", "rm " + in + "SHA256SUMS", "", 3, "half a bundle", ""},
 		{"a mixed bundle", "echo >" + in + "rootfs/etc/of-another", "", 3, "rootfs/etc/of-another: not in SHA256SUMS", ""},
 		{"another host's bundle", "echo vps2 >" + in + "HOST" + resum, "", 3, "for vps2, and this host is vps1", ""},
-		{"another system", "cp -L /usr/lib/os-release /tmp/o; rm /etc/os-release; sed s/13/12/ /tmp/o >/etc/os-release", "", 3, "not Debian 13", "cp /tmp/o /etc/os-release"},
+		{"another system", "cp -L /usr/lib/os-release /tmp/o; rm /etc/os-release; sed s/13/12/ /tmp/o >/etc/os-release", "", 3, "not Debian 13", "ln -sf ../usr/lib/os-release /etc/os-release"},
 		{"no systemd", "rmdir /run/systemd/system", "", 3, "systemd does not run", "mkdir /run/systemd/system"},
 		{"a wrong identity", "cp /etc/gen/identity /tmp/i; rm /etc/gen/identity; ssh-keygen -q -t ed25519 -N '' -f /etc/gen/identity", "", 5, "does not decrypt", "cp /tmp/i /etc/gen/identity; rm /etc/gen/identity.pub"},
 		{"a clock before the newest generation", "touch -d '1 hour' /var/lib/gen/generations/1", "", 10, "set the clock", "touch /var/lib/gen/generations/1"},
@@ -204,7 +204,7 @@ func TestInstallRefuses(t *testing.T) {
 		{"another install", "flock /run/gen/lock sleep 3 & sleep 0.2", "", 1, "another install runs", "sleep 3"},
 		{"a registry that is down", "touch /standin/offline", "", 7, "docker.io/library/traefik", "rm /standin/offline"},
 		{"a file that is not ours", "echo mine >/etc/sysctl.d/50-gen.conf; sed -i '/sysctl.d/d' /var/lib/gen/generations/1/MANIFEST", "", 4, "--adopt", ""},
-		{"a quadlet that podman refuses", "echo Foo=bar >>" + in + "rootfs/etc/containers/systemd/node-app.container" + resum, "", 9, "node-app.container", ""},
+		{"a quadlet that podman refuses", "sed -i 's/^.Container.$/&\\nFoo=bar/' " + in + "rootfs/etc/containers/systemd/node-app.container" + resum, "", 9, "podman does not take these quadlets", ""},
 		{"a unit that systemd refuses", "echo Frobnicate=yes >>" + in + "rootfs/etc/systemd/system/gen-sysctl.service" + resum, "", 9, "Frobnicate", ""},
 		{"a firewall that nft refuses", "echo 'table inet gen { chain x { what }' >>" + in + "rootfs/etc/nftables.d/gen.nft" + resum, "", 9, "gen.nft", ""},
 		{"data of another line", "echo postgres-18 >/var/lib/gen/lines/hedgedoc.db", "", 6, "hedgedoc.db: here postgres-18, in the bundle postgres-17", "echo postgres-17 >/var/lib/gen/lines/hedgedoc.db"},
@@ -258,6 +258,7 @@ func TestInstallPlans(t *testing.T) {
 func TestInstallKeepsWhatIsNotIts(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
+	m.shell = "busybox sh" // whose programs come before the system's
 	m.bring(small)
 	m.must("mkdir -p /etc/nftables.d; echo theirs >/etc/nftables.d/gen.nft; ln -s /nowhere /etc/sysctl.d/50-gen.conf; mkdir -p /standin/secrets/hedgedoc.dbURL; cd /standin/secrets/hedgedoc.dbURL; echo >label; echo their value >value")
 	m.expect("", 4, "/etc/nftables.d/gen.nft", "/etc/sysctl.d/50-gen.conf", "podman:hedgedoc.dbURL", "--adopt")
@@ -325,53 +326,73 @@ func TestInstallGoesBack(t *testing.T) {
 	}
 }
 
+// withStore adds a service to a repository, whose program's data are of a line.
+// With a word in its environment it may be another release, or one that fails.
+func withStore(t *testing.T, repo, line, accepts, word string) string {
+	t.Helper()
+	write(t, filepath.Join(repo, "hosts/store.cue"), fmt.Sprintf(`package hosts
+
+hosts: vps1: services: store: {
+	containers: [string]: {
+		image: "quay.io/prometheus/node-exporter:v1"
+		user:  "65534:65534"
+		entrypoint: ["/bin/sh", "-c", "trap exit TERM; while :; do sleep 1; done"]
+		start: "20s"
+		stop:  "1s"
+	}
+	containers: {
+		data: {env: RELEASE: %[1]q, health: command: ["/bin/sh", "-c", "true"]}
+		front: {env: RELEASE: %[3]q, needs: data: true, health: command: ["/bin/sh", "-c", "case $RELEASE in FAIL[S]) exit 1 ;; esac"]}
+	}
+	lines: data: {line: %[1]q, accepts: [%[2]s], containers: data: true}
+	lines: front: {line: "front-1", containers: front: true}
+}
+`, line, accepts, word))
+	return repo
+}
+
 // TestInstallNeverStartsOldOnNew: on the way back a service whose data have moved stays stopped,
 // also at boot, until they are brought back.
 func TestInstallNeverStartsOldOnNew(t *testing.T) {
 	t.Parallel()
-	const newer = `hedgedoc: catalog.#HedgeDoc & {lines: db: {line: "postgres-18", accepts: ["postgres-17"]}, containers: db: env: NEWER: "1", containers: app: env: FAILS: "1"}`
+	old := func() string { return withStore(t, smallWith(t), "store-1", "", "old") }
+	newer := func(word string) string { return withStore(t, smallWith(t), "store-2", `"store-1"`, word) }
 	m := newMachine(t)
-	m.bring(small)
+	m.bring(old())
 	m.expect("", 0)
-	m.bring(smallLines(t, newer))
-	m.expect("", 8, "generation 1 is back", "the data of hedgedoc.db are of line postgres-18, and generation 1 accepts postgres-17", "hedgedoc-app.service hedgedoc-db.service", "    restore hedgedoc")
+	m.bring(newer("FAILS"))
+	m.expect("", 8, "generation 1 is back", "the data of store.data are of line store-2, and generation 1 accepts store-1", "store-data.service store-front.service", "    restore store")
 	stopped := func() {
 		t.Helper()
-		m.must("cd /standin/active; [ ! -e hedgedoc-db.service ] && [ ! -e hedgedoc-app.service ] && [ -e traefik-app.service ] && [ -e node-app.service ]")
-		if said, code := m.run("/standin/programs/systemctl start hedgedoc-db.service; [ ! -e /standin/active/hedgedoc-db.service ]"); code != 0 {
+		m.must("cd /standin/active; [ ! -e store-data.service ] && [ ! -e store-front.service ] && [ -e hedgedoc-app.service ] && [ -e node-app.service ]")
+		if said, code := m.run("/standin/programs/systemctl start store-data.service; [ ! -e /standin/active/store-data.service ]"); code != 0 {
 			t.Errorf("a boot would start it: %s", said)
 		}
 	}
 	stopped()
-	m.expect("--status", 2, "hedgedoc-db.service", "its data are of a newer line")
-	m.bring(small)
-	m.expect("", 6, "here postgres-18, in the bundle postgres-17")
+	m.expect("--status", 2, "store-data.service", "its data are of a newer line")
+	m.bring(old())
+	m.expect("", 6, "here store-2, in the bundle store-1")
 	stopped()
-	// Forced by name, or with its data brought back, it runs again.
-	m.expect("--force-line hedgedoc.db", 0, "hedgedoc-db.service")
-	m.must("cd /standin/active; [ -e hedgedoc-db.service ] && [ -e hedgedoc-app.service ] && [ ! -e /etc/systemd/system/hedgedoc-db.service.d/gen-barred.conf ]")
+	// Forced by name it runs again, as it does when its data were brought back.
+	m.expect("--force-line store.data", 0, "store-data.service")
+	m.must("cd /standin/active; [ -e store-data.service ] && [ -e store-front.service ] && [ ! -e /etc/systemd/system/store-data.service.d ]")
 	m.expect("--status", 0)
 
 	// A rollback that is asked for is no different.
-	m.bring(smallLines(t, strings.Replace(newer, "FAILS", "WORKS", 1)))
+	m.bring(newer("new"))
 	m.expect("", 0)
-	m.expect("--rollback", 8, "    restore hedgedoc")
+	m.expect("--rollback", 8, "    restore store")
 	stopped()
+	m.must("echo store-1 >/var/lib/gen/lines/store.data")
+	m.bring(old())
+	m.expect("", 0, "store-data.service")
 
-	// What never started has not moved anything.
-	m.must("echo postgres-17 >/var/lib/gen/lines/hedgedoc.db")
-	m.bring(small)
-	m.expect("", 0)
-	m.bring(smallLines(t, strings.Replace(newer, "FAILS", "WORKS", 1)))
-	m.must("touch /standin/active/gone.service; mkdir -p /srv; cd /etc/containers/systemd; mkdir -p /tmp/bin; printf '#!/bin/sh\\nexit 1\\n' >/standin/programs/install; chmod 755 /standin/programs/install")
-	m.expect("", 1, "generation")
-	m.must("rm /standin/programs/install; grep -x postgres-17 /var/lib/gen/lines/hedgedoc.db")
-}
-
-// smallLines is the small fleet with a service's definition widened.
-func smallLines(t *testing.T, service string) string {
-	t.Helper()
-	return smallWith(t, hedgedoc, service)
+	// What was never started has moved nothing.
+	m.bring(newer("new"))
+	m.must("echo '#!/bin/false' >/standin/programs/install; chmod 0755 /standin/programs/install")
+	m.expect("", 1, "going back to generation")
+	m.must("rm /standin/programs/install; grep -x store-1 /var/lib/gen/lines/store.data")
 }
 
 // TestInstallWaitsForTheOperator: a change of the firewall comes back unless it is confirmed.
@@ -449,9 +470,6 @@ func TestInstallConverges(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
-			if way.name == "back" {
-				m.shell = "busybox sh"
-			}
 			m.bring(way.first)
 			m.expect("", 0)
 			if way.options == "--rollback" {
