@@ -152,10 +152,18 @@ func (m *machine) here() string {
 	return m.state() + m.must(`cat /standin/active/*; cat /var/lib/gen/current || :; ls -A /var/lib/gen/generations || :`)
 }
 
-// restarted are the calls that act since the last look, without what starts at the first install alone.
+// calls are what was asked to act since the last look.
 func (m *machine) calls() string {
 	m.Helper()
 	return m.must("cat /standin/calls 2>/dev/null || :; rm -f /standin/calls")
+}
+
+// alter adds a line to a file of the bundle that was brought.
+func (m *machine) alter(path, line string) {
+	m.Helper()
+	m.must(`cd /var/lib/gen/incoming; echo "` + line + `" >>rootfs/` + path + `; sum=$(sha256sum <rootfs/` + path + ` | cut -c -64)
+awk -F '\t' -v OFS='\t' -v s=$sum '$4 == "/` + path + `" { $3 = s } { print }' MANIFEST >/tmp/m; cp /tmp/m MANIFEST
+sed 's/^[0-9a-f]*  //' SHA256SUMS | xargs sha256sum >/tmp/s; cp /tmp/s SHA256SUMS`)
 }
 
 // smallWith is the small fleet with a word of its file changed.
@@ -299,13 +307,9 @@ func TestInstallGoesBack(t *testing.T) {
 	before := m.state()
 
 	m.bring(smallWith(t, hedgedoc, fails, mail, quiet))
-	m.calls()
 	m.expect("", 8, "the journal of hedgedoc-app.service", "going back to generation 2", "generation 2 is back")
 	if diff := cmp.Diff(before, m.state()); diff != "" {
 		t.Errorf("the way back ends elsewhere\n%s", diff)
-	}
-	if diff := cmp.Diff("daemon-reload\nrestart traefik-app.service\nrestart hedgedoc-app.service\ndaemon-reload\nrestart traefik-app.service\nrestart hedgedoc-app.service\n", strings.ReplaceAll(m.calls(), "start hedgedoc-app", "restart hedgedoc-app")); false && diff != "" {
-		t.Errorf("called otherwise (+) than meant (-):\n%s", diff)
 	}
 	m.expect("--status", 0, "generation 2")
 
@@ -319,7 +323,10 @@ func TestInstallGoesBack(t *testing.T) {
 	m.expect("", 0, "generation 4 is installed")
 
 	// What did not run before is not a new bundle's fault.
-	m.must("rm /standin/active/node-app.service; sed -i 's/^Image=/Image=FAILS/' /etc/containers/systemd/node-app.container; cp /etc/containers/systemd/node-app.container /mnt/sick; cd /var/lib/gen/generations/4; cp /mnt/sick rootfs/etc/containers/systemd/node-app.container; sum=$(sha256sum <rootfs/etc/containers/systemd/node-app.container | cut -c -64); awk -v OFS='\\t' -v s=$sum '/node-app/ {$3 = s} {print}' MANIFEST >/tmp/m; cp /tmp/m MANIFEST; sed 's/^[0-9a-f]*  //' SHA256SUMS | xargs sha256sum >/tmp/s; cp /tmp/s SHA256SUMS; rm -r /var/lib/gen/incoming; cp -R . /var/lib/gen/incoming; cd /var/lib/gen/incoming; echo '# more' >>rootfs/etc/sysctl.d/50-gen.conf; sum=$(sha256sum <rootfs/etc/sysctl.d/50-gen.conf | cut -c -64); awk -v OFS='\\t' -v s=$sum '/sysctl.d/ {$3 = s} {print}' MANIFEST >/tmp/m; cp /tmp/m MANIFEST; sed 's/^[0-9a-f]*  //' SHA256SUMS | xargs sha256sum >/tmp/s; cp /tmp/s SHA256SUMS")
+	m.alter("etc/containers/systemd/node-app.container", "# FAILS")
+	m.expect("", 0) // its stamp is as before: it runs on
+	m.must("rm /standin/active/node-app.service")
+	m.alter("etc/sysctl.d/50-gen.conf", "# more")
 	said := m.expect("", 8, "node-app.service: failed")
 	if strings.Contains(said, "going back") || !strings.Contains(m.must("cat /var/lib/gen/current /etc/sysctl.d/50-gen.conf"), "# more") {
 		t.Errorf("it went back for what had failed before:\n%s", said)
@@ -337,7 +344,7 @@ hosts: vps1: services: store: {
 		image: "quay.io/prometheus/node-exporter:v1"
 		user:  "65534:65534"
 		entrypoint: ["/bin/sh", "-c", "trap exit TERM; while :; do sleep 1; done"]
-		start: "20s"
+		start: "10s"
 		stop:  "1s"
 	}
 	containers: {
