@@ -103,9 +103,15 @@ func (l *lab) push(repo, host string) string {
 
 func (l *lab) tryPush(repo, host string, options ...string) (string, error) {
 	l.Helper()
+	return l.pushFrom([]string{"net", l.dir}, repo, host, options...)
+}
+
+// pushFrom pushes from a place, which is a verb of the lab and its arguments.
+func (l *lab) pushFrom(place []string, repo, host string, options ...string) (string, error) {
+	l.Helper()
 	out := filepath.Join(l.TempDir(), "out")
 	mustGen(l.T, "-C", repo, "-host", host, "-o", out)
-	return l.try(slices.Concat([]string{"net", l.dir, filepath.Join(out, host, "push")}, options, []string{"root@" + addresses[host]})...)
+	return l.try(slices.Concat(place, []string{filepath.Join(out, host, "push")}, options, []string{"root@" + addresses[host]})...)
 }
 
 // refuses pushes and checks the exit code, and some of what is said.
