@@ -730,12 +730,20 @@ func (l *lab) locksOut(t *testing.T) {
 	})
 	t.Run("a power cut while it waits", func(t *testing.T) {
 		l := &lab{t, l.dir}
-		l.killAt("wait", func() { l.tryPush(locked, "vps1", "--dead-man", "60") })
+		pushed := make(chan string)
+		go func() {
+			said, _ := l.tryPush(locked, "vps1", "--dead-man", "30")
+			pushed <- said
+		}()
+		l.on("vps1", "sh", "-c", "until [ -e /run/gen/effective ]; do sleep 0.2; done")
 		l.run("power-cut", l.dir, "vps1")
 		l.try("boot", l.dir, "vps1") // it may look before ssh is let in again
 		l.settle("vps1")
 		same(t)
 		l.healthy("vps1")
+		if said := <-pushed; !strings.Contains(said, "waiting until a new connection") {
+			t.Errorf("push said %s", said)
+		}
 	})
 	t.Run("confirmed it stays", func(t *testing.T) {
 		l := &lab{t, l.dir}
