@@ -505,6 +505,42 @@ func TestInstallConverges(t *testing.T) {
 	}
 }
 
+// TestInstallIsNeverBetween: killed at any step while a change of the network is under way, the host
+// ends with the former one, by the timer or the next boot, or, once confirmed, with the new one.
+func TestInstallIsNeverBetween(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.bring(small)
+	m.expect("", 0)
+	former := m.state()
+	m.bring(smallWith(t, closed, opened, mail, quiet))
+	m.save("start")
+	way := m.script("--dead-man 30") + " & install=$!; until [ -e /run/gen/effective ] || ! kill -0 $install 2>/dev/null; do sleep 0.1; done; " + m.script("--confirm") + "; wait $install"
+	m.must("rm -f /standin/steps; " + way)
+	confirmed := m.state()
+	steps := strings.TrimSpace(m.must("cat /standin/steps"))
+	ends := map[string]int{}
+	m.everyStep(steps, func(k int) {
+		m.load("start")
+		m.run(fmt.Sprintf("rm -f /standin/steps; KILL=%d; export KILL; %s", k, way))
+		at := m.must("tail -n 1 /standin/journal")
+		want, end := confirmed, "confirmed"
+		if _, code := m.run("[ -e /var/lib/gen/unconfirmed ]"); code == 0 {
+			want, end = former, "former"
+			m.must("$(sed -n 's/^ExecStart=//p' /etc/systemd/system/gen-revert.service)")
+		} else {
+			m.must(way)
+		}
+		ends[end]++
+		if diff := cmp.Diff(want, m.state()); diff != "" {
+			t.Errorf("killed at %sit ends otherwise (+) than with the %s network (-):\n%s", at, end, diff)
+		}
+	})
+	if len(ends) < 2 {
+		t.Errorf("it ended with %v alone", ends)
+	}
+}
+
 // everyStep is every step in .ci/long, and a handful elsewhere.
 func (m *machine) everyStep(steps string, kill func(int)) {
 	var n int
