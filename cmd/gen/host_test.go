@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -100,11 +101,27 @@ func (l *lab) push(repo, host string) string {
 	return said
 }
 
-func (l *lab) tryPush(repo, host string) (string, error) {
+func (l *lab) tryPush(repo, host string, options ...string) (string, error) {
+	l.Helper()
+	return l.pushFrom([]string{"net", l.dir}, repo, host, options...)
+}
+
+// pushFrom pushes from a place, which is a verb of the lab and its arguments.
+func (l *lab) pushFrom(place []string, repo, host string, options ...string) (string, error) {
 	l.Helper()
 	out := filepath.Join(l.TempDir(), "out")
 	mustGen(l.T, "-C", repo, "-host", host, "-o", out)
-	return l.try("net", l.dir, filepath.Join(out, host, "push"), "root@"+addresses[host])
+	return l.try(slices.Concat(place, []string{filepath.Join(out, host, "push")}, options, []string{"root@" + addresses[host]})...)
+}
+
+// refuses pushes and checks the exit code, and some of what is said.
+func (l *lab) refuses(repo string, code int, words string, options ...string) {
+	l.Helper()
+	said, err := l.tryPush(repo, "vps1", options...)
+	exit := (*exec.ExitError)(nil)
+	if !errors.As(err, &exit) || exit.ExitCode() != code || !strings.Contains(said, words) {
+		l.Fatalf("%v, want exit %d and %q\n%s", err, code, words, said)
+	}
 }
 
 // invocations are the units of a host's bundle, each with the identity of its present run.
@@ -413,6 +430,21 @@ func TestRealHost(t *testing.T) {
 		l.convergent(t)
 	})
 
+	t.Run("what fails goes back", func(t *testing.T) {
+		onlyInCI(t)
+		l.goesBack(t)
+	})
+
+	t.Run("what locks out goes back", func(t *testing.T) {
+		onlyInCI(t)
+		l.locksOut(t)
+	})
+
+	t.Run("refused, and nothing changes", func(t *testing.T) {
+		onlyInCI(t)
+		l.refusals(t)
+	})
+
 	t.Run("everything comes back after a power cut", func(t *testing.T) {
 		onlyInCI(t)
 		l := &lab{t, l.dir}
@@ -561,27 +593,21 @@ func (l *lab) changed(repo string) string {
 func (l *lab) convergent(t *testing.T) {
 	l = &lab{t, l.dir}
 	changed := l.edit("catalog.#HedgeDoc", `catalog.#HedgeDoc & {anonymous: true, network: subnet: "10.98.0.0/24"}`)
+	l.change(changed, closed, opened)
 	steps := []string{"restart"}
 	if os.Getenv("GEN_LONG") != "" {
-		steps = []string{"generation", "spoil", "line", "put", "daemon-reload", "restart", "current"}
+		steps = []string{"generation", "begin", "arm", "spoil", "line", "stop", "keep", "put", "remove", "daemon-reload", "network", "reload", "wait", "confirm", "restart", "start", "current"}
 	}
 	for i, step := range steps {
 		repo := []string{changed, small}[i%2]
 		out := filepath.Join(t.TempDir(), "out")
 		mustGen(t, "-C", repo, "-host", "vps1", "-o", out)
-		// The install is killed as its first step of that name is announced.
-		l.on("vps1", "sh", "-c", fmt.Sprintf(`cat >/run/killer <<'END'
-#!/bin/sh
-journalctl -f -n 0 -t gen-install -o cat | while read -r line; do
-	case $line in "step %s"*) pkill -9 -f incoming/install; exit ;; esac
-done
-END
-systemd-run -q --unit=killer-%d sh /run/killer; sleep 0.5`, step, i))
-		said, err := l.try("net", l.dir, filepath.Join(out, "vps1", "push"), "root@"+addresses["vps1"])
-		if err == nil {
-			t.Logf("the install outran its killer at %s:\n%s", step, said)
-		}
-		l.on("vps1", "sh", "-c", fmt.Sprintf("systemctl stop killer-%d.service || :", i))
+		l.on("vps1", "sh", "-c", "echo '# by hand' >>/etc/sysctl.d/50-gen.conf")
+		l.killAt(step, func() {
+			if said, err := l.try("net", l.dir, filepath.Join(out, "vps1", "push"), "root@"+addresses["vps1"]); err == nil {
+				t.Logf("the install outran its killer at %s:\n%s", step, said)
+			}
+		})
 		if said, err := l.try("net", l.dir, filepath.Join(out, "vps1", "push"), "root@"+addresses["vps1"]); err != nil {
 			t.Fatalf("after a kill at %s: %v\n%s", step, err, said)
 		}
@@ -589,6 +615,181 @@ systemd-run -q --unit=killer-%d sh /run/killer; sleep 0.5`, step, i))
 		l.matches(filepath.Join(out, "vps1"))
 	}
 	l.push(small, "vps1")
+}
+
+// killAt kills an install as its first step of that name is announced.
+func (l *lab) killAt(step string, install func()) {
+	l.Helper()
+	l.on("vps1", "sh", "-c", fmt.Sprintf(`cat >/run/killer <<'END'
+#!/bin/sh
+journalctl -f -n 0 -t gen-install -o cat | while read -r line; do
+	case $line in "step %s"*) pkill -9 -f 'sh /var/lib/gen/.*/install'; exit ;; esac
+done
+END
+systemctl reset-failed killer.service 2>/dev/null || :
+systemd-run -q --collect --unit=killer sh /run/killer; sleep 0.5`, step))
+	install()
+	l.on("vps1", "sh", "-c", "systemctl stop killer.service 2>/dev/null || :")
+}
+
+// goesBack pushes what does not get well: the former version comes back while
+// the neighbours serve. A program whose data have moved on does not.
+func (l *lab) goesBack(t *testing.T) {
+	l = &lab{t, l.dir}
+	old := withStore(t, l.edit("fleet: {", "fleet: {"), "store-1", "", "old")
+	l.push(old, "vps1")
+	before := l.invocations("vps1")
+
+	t.Run("an unhealthy version, while its neighbours serve", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		done, missed := make(chan struct{}), make(chan int)
+		go func() {
+			n := 0
+			for {
+				select {
+				case <-done:
+					missed <- n
+					return
+				case <-time.After(300 * time.Millisecond):
+					if _, err := l.try("net", l.dir, "curl", "-sfk", "--max-time", "5", "--resolve", "notes.example.org:443:203.0.113.10", "https://notes.example.org/_health"); err != nil {
+						n++
+					}
+				}
+			}
+		}()
+		l.refuses(withStore(t, l.edit("fleet: {", "fleet: {"), "store-1", "", "FAILS"), 8, "store-front.service")
+		close(done)
+		if n := <-missed; n > 0 {
+			t.Errorf("%d requests to a neighbour were not answered", n)
+		}
+		l.healthy("vps1")
+		if diff := cmp.Diff([]string{"store-front.service"}, l.restarted("vps1", before)); diff != "" {
+			t.Errorf("restarted otherwise (+) than meant (-):\n%s", diff)
+		}
+		if said := l.on("vps1", "podman", "inspect", "-f", "{{.Config.Env}}", "store-front"); !strings.Contains(said, "RELEASE=old") {
+			t.Errorf("it runs with %s", said)
+		}
+	})
+
+	t.Run("not with data that have moved one way", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		l.refuses(withStore(t, l.edit("fleet: {", "fleet: {"), "store-2", `"store-1"`, "FAILS"), 8, "restore store")
+		stopped := func() {
+			t.Helper()
+			for _, unit := range []string{"store-data.service", "store-front.service"} {
+				if said, err := l.try("sh", l.dir, "vps1", "systemctl", "is-active", unit); err == nil {
+					t.Errorf("%s is %s", unit, said)
+				}
+			}
+			l.on("vps1", "systemctl", "is-active", "hedgedoc-app.service", "traefik-app.service")
+		}
+		stopped()
+		l.on("vps1", "systemctl", "start", "store-data.service") // as a boot would
+		stopped()
+		l.refuses(old, 6, "store.data")
+		l.push(withStore(t, l.edit("fleet: {", "fleet: {"), "store-2", `"store-1"`, "new"), "vps1")
+		l.healthy("vps1")
+	})
+	l.push(small, "vps1")
+}
+
+// locksOut pushes a firewall that lets nobody in: it comes back, whatever
+// happens to the install.
+func (l *lab) locksOut(t *testing.T) {
+	l = &lab{t, l.dir}
+	l.push(small, "vps1")
+	locked := l.edit(closed, `ssh: {audience: "mesh", recovery: "the console"}, `+closed)
+	rules := func() string {
+		return l.on("vps1", "sh", "-c", "nft -s list table inet gen; cat /etc/nftables.d/gen.nft")
+	}
+	before, units := rules(), l.invocations("vps1")
+	same := func(t *testing.T) {
+		t.Helper()
+		deadline := time.Now().Add(90 * time.Second)
+		for l.on("vps1", "sh", "-c", "ls /var/lib/gen | grep -E 'unconfirmed|pending' || :") != "" && time.Now().Before(deadline) {
+			time.Sleep(time.Second)
+		}
+		if diff := cmp.Diff(before, rules()); diff != "" {
+			t.Errorf("the firewall is not as before:\n%s", diff)
+		}
+		if said := l.on("vps1", "sh", "-c", "ls /etc/systemd/system | grep revert; systemctl list-units --all --no-legend 'gen-revert.*'"); said != "" {
+			t.Errorf("left over: %s", said)
+		}
+		l.operator("ssh", "root@"+addresses["vps1"], "true")
+	}
+
+	l.refuses(locked, 11, "goes back", "--dead-man", "10")
+	same(t)
+	if restarted := l.restarted("vps1", units); restarted != nil {
+		t.Errorf("restarted: %v", restarted)
+	}
+	t.Run("killed while it waits", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		l.killAt("wait", func() { l.tryPush(locked, "vps1", "--dead-man", "10") })
+		same(t)
+	})
+	t.Run("a power cut while it waits", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		pushed := make(chan string)
+		go func() {
+			said, _ := l.tryPush(locked, "vps1", "--dead-man", "30")
+			pushed <- said
+		}()
+		l.on("vps1", "sh", "-c", "until [ -e /run/gen/effective ]; do sleep 0.2; done")
+		l.run("power-cut", l.dir, "vps1")
+		l.try("boot", l.dir, "vps1") // it may look before ssh is let in again
+		l.settle("vps1")
+		same(t)
+		l.healthy("vps1")
+		if said := <-pushed; !strings.Contains(said, "waiting until a new connection") {
+			t.Errorf("push said %s", said)
+		}
+	})
+	t.Run("confirmed it stays", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		l.push(l.edit(closed, opened), "vps1")
+		if !strings.Contains(rules(), "123") {
+			t.Errorf("the firewall is %s", rules())
+		}
+	})
+	l.push(small, "vps1")
+}
+
+// refusals are those that a machine of files alone cannot show.
+func (l *lab) refusals(t *testing.T) {
+	l = &lab{t, l.dir}
+	l.push(small, "vps1")
+	const state = "cat /var/lib/gen/current; find /etc /usr/local /var/lib/gen/stamps -type f -exec sha256sum {} + | sort"
+	before, units := l.on("vps1", "sh", "-c", state), l.invocations("vps1")
+	quieter := l.edit(mail, quiet)
+
+	var wg sync.WaitGroup
+	codes := make([]int, 2)
+	for i := range codes {
+		wg.Go(func() {
+			_, err := l.tryPush(small, "vps1", "--plan")
+			if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+				codes[i] = exit.ExitCode()
+			}
+		})
+	}
+	wg.Wait()
+	if codes[0]+codes[1] > 1 {
+		t.Errorf("two at once end with %v", codes)
+	}
+
+	l.on("vps1", "sh", "-c", "cp -a /var/lib/gen /run/aside; mount -t tmpfs -o size=20m tmpfs /var/lib/gen; cp -a /run/aside/. /var/lib/gen")
+	l.refuses(quieter, 10, "too little disk space")
+	l.on("vps1", "sh", "-c", "umount /var/lib/gen; rm -r /run/aside; touch -d '1 hour' /var/lib/gen/generations/$(cat /var/lib/gen/current)")
+	l.refuses(quieter, 10, "set the clock")
+	l.on("vps1", "sh", "-c", "touch /var/lib/gen/generations/*")
+	l.refuses(l.edit(`hedgedoc: catalog.#HedgeDoc`, `hedgedoc: catalog.#HedgeDoc & {version: "1.99.0"}`), 7, "quay.io/hedgedoc/hedgedoc:1.99.0")
+	if diff := cmp.Diff(before, l.on("vps1", "sh", "-c", state)); diff != "" {
+		t.Errorf("a refused bundle changed\n%s", diff)
+	}
+	if restarted := l.restarted("vps1", units); restarted != nil {
+		t.Errorf("restarted: %v", restarted)
+	}
 }
 
 // matches checks that a host has the files and stamps of a bundle, and no others of ours.

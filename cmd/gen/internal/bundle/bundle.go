@@ -37,10 +37,12 @@ var unsummed = []string{"push", "user-data", "identity.age", "RUNBOOK.md"}
 
 // Host is a host's bundle.
 func Host(t *tree.Tree) Bundle {
+	us := t.Units()
 	b := Bundle{
 		"install": {0o755, install},
 		"push":    {0o755, push},
-		"UNITS":   {0o644, units(t)},
+		"UNITS":   {0o644, units(us)},
+		"READS":   {0o644, reads(us)},
 		"LINES":   {0o644, lines(t)},
 		"IMAGES":  {0o644, list(t.Images)},
 		"SECRETS": {0o644, secrets(t)},
@@ -101,12 +103,24 @@ func (b Bundle) manifest(t *tree.Tree) []byte {
 }
 
 // units rows: rank, unit, want, restart stamp, reload stamp.
-func units(t *tree.Tree) []byte {
+func units(us []*tree.Unit) []byte {
 	var rows []string
-	for _, u := range t.Units() {
+	for _, u := range us {
 		rows = append(rows, row(fmt.Sprint(u.Rank), u.Name, u.Want, u.Restart, u.Reload))
 	}
 	return list(rows)
+}
+
+// reads rows: path or podman:<secret>, unit, and what putting it back means: restart or reload.
+func reads(us []*tree.Unit) []byte {
+	var rows []string
+	for _, u := range us {
+		for _, r := range u.Reads {
+			rows = append(rows, row(r.Target, u.Name, r.On))
+		}
+	}
+	slices.Sort(rows)
+	return list(slices.Compact(rows))
 }
 
 // lines rows: service, component, line, accepted lines, units; the last two with blanks between.

@@ -27,6 +27,7 @@ type Unit struct {
 	Want    string // up, once, hold or theirs
 	Restart string // stamp over what it reads for a restart, "-" for nothing
 	Reload  string // likewise for a reload
+	Reads   []Read // what both are stamps over
 
 	file    *File   // nil for one of the system's own
 	dropins []*File // in the order of their paths
@@ -41,7 +42,8 @@ func (t *Tree) Units() []*Unit {
 	triggered := t.triggered(us)
 	for _, u := range us {
 		u.Want = want(u, triggered)
-		u.Restart, u.Reload = t.stamps(u)
+		u.Reads = t.reads(u)
+		u.Restart, u.Reload = stamps(u.Reads)
 	}
 	list := slices.Collect(maps.Values(us))
 	list = slices.DeleteFunc(list, func(u *Unit) bool { return u.Want == "theirs" && u.Restart == "-" && u.Reload == "-" })
@@ -269,29 +271,44 @@ func yes(s string) bool {
 	return slices.Contains([]string{"yes", "true", "on", "1"}, strings.ToLower(s))
 }
 
-// stamps hash what a unit reads: its own file and drop-ins, the files and
-// secrets that its lines name, and those that name it.
-func (t *Tree) stamps(u *Unit) (restart, reload string) {
-	reads := map[string]string{"restart": "", "reload": "", "watch": ""}
-	input := func(on, what, hash string) { reads[on] += what + " " + hash + "\n" }
+// A Read is a file or a secret that a unit reads.
+type Read struct {
+	Target string // a path, or podman:<secret>
+	On     string // what a change of it means: restart or reload
+
+	hash string
+}
+
+// reads are what a unit reads: its own file and drop-ins, the files and secrets
+// that its lines name, and those that name it. What it watches is not among them.
+func (t *Tree) reads(u *Unit) (reads []Read) {
 	for _, f := range u.files() {
-		input("restart", f.Path, hash(f.Bytes()))
+		reads = append(reads, Read{f.Path, "restart", hash(f.Bytes())})
 	}
 	named := u.names()
 	for _, f := range t.Files {
-		if f.Unit == nil && (slices.Contains(f.Units, u.Name) || named.reads(f.Path)) {
-			input(f.On, f.Path, hash(f.Bytes())+" "+f.Mode+" "+f.Owner)
+		if f.Unit == nil && f.On != "watch" && (slices.Contains(f.Units, u.Name) || named.reads(f.Path)) {
+			reads = append(reads, Read{f.Path, f.On, hash(f.Bytes()) + " " + f.Mode + " " + f.Owner})
 		}
 	}
 	for _, s := range t.Secrets {
 		for _, target := range s.Targets {
 			podman, ok := strings.CutPrefix(target.At, "podman:")
 			if slices.Contains(target.Units, u.Name) || ok && named.secrets[podman] || !ok && named.reads(target.At) {
-				input("restart", target.At, s.Payload)
+				reads = append(reads, Read{target.At, "restart", s.Payload})
 			}
 		}
 	}
-	return stamp(reads["restart"]), stamp(reads["reload"])
+	return reads
+}
+
+// stamps hash what a unit reads.
+func stamps(reads []Read) (restart, reload string) {
+	inputs := map[string]string{}
+	for _, r := range reads {
+		inputs[r.On] += r.Target + " " + r.hash + "\n"
+	}
+	return stamp(inputs["restart"]), stamp(inputs["reload"])
 }
 
 func stamp(inputs string) string {
