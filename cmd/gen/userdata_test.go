@@ -121,7 +121,7 @@ func TestPushRefuses(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{}, {"a", "b"}, {"--help"}, {"-i"}, {"--host-key"}, {"--bootstrap", "--identity", "a"}} {
-		refuses(2, "usage: push", args...)
+		refuses(1, "usage: push", args...)
 	}
 	for _, args := range [][]string{{}, {"--bootstrap"}, {"--host-key", "SHA256:x"}, {"--identity"}} {
 		refuses(255, "was not reached: ssh: connect to host", append(args, "root@127.0.0.1")...)
