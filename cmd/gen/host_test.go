@@ -751,6 +751,14 @@ func (l *lab) locksOut(t *testing.T) {
 		if !strings.Contains(rules(), "123") {
 			t.Errorf("the firewall is %s", rules())
 		}
+		said, err := l.tryPush(small, "vps1", "--rollback") // a change of the firewall too
+		if err != nil || !strings.Contains(said, "confirmed") {
+			t.Errorf("%v\n%s", err, said)
+		}
+		same(t)
+		if said, err = l.tryPush(small, "vps1", "--status"); err != nil || !strings.Contains(said, "active   hedgedoc-db.service (") {
+			t.Errorf("%v\n%s", err, said)
+		}
 	})
 	l.push(small, "vps1")
 }
