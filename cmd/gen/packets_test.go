@@ -601,12 +601,13 @@ func TestExposure(t *testing.T) {
 	}
 	l.run("peer", l.dir, "laptop", "203.0.113.99/24", "2001:db8::99/64")
 	l.run("peer", l.dir, "far", "198.51.100.7/24", "2001:db8:1::7/64")
-	conf := l.join(repo, "laptop")
+	l.run("at", l.dir, "laptop", "wg-quick", "up", l.join(repo, "laptop"))
 	var all sync.WaitGroup
-	for _, host := range []string{"vps1", "vps2"} {
+	for host, way := range map[string][]string{"vps1": {"net", l.dir}, "vps2": {"at", l.dir, "laptop"}} {
 		l.identityOf(repo, host)
 		all.Go(func() {
-			if said, err := l.tryPush(repo, host); err != nil {
+			// From then on SSH to vps2 is for the mesh alone.
+			if said, err := l.pushFrom(way, repo, host, "--confirm-at", "root@"+map[string]string{"vps1": addresses["vps1"], "vps2": "10.44.0.2"}[host]); err != nil {
 				t.Errorf("push to %s: %v\n%s", host, err, said)
 			}
 		})
@@ -615,7 +616,6 @@ func TestExposure(t *testing.T) {
 	if t.Failed() {
 		t.FailNow()
 	}
-	l.run("at", l.dir, "laptop", "wg-quick", "up", conf)
 	out := filepath.Join(t.TempDir(), "out")
 	mustGen(t, "-C", repo, "-o", out)
 	x := readExposure(t, filepath.Join(out, "fleet/exposure.json"))
