@@ -94,20 +94,20 @@ type proxied struct {
 
 // output is what a program said so far.
 type output struct {
-	sync.Mutex
-	bytes.Buffer
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
 func (o *output) Write(b []byte) (int, error) {
-	o.Lock()
-	defer o.Unlock()
-	return o.Buffer.Write(b)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
 }
 
 func (o *output) String() string {
-	o.Lock()
-	defer o.Unlock()
-	return o.Buffer.String()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // ports are where entry points listen in the container.
