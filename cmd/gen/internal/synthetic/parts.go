@@ -47,11 +47,12 @@ local host = {
   environment: 'production', domain: 'example.org', listen: self.address,
   proxy: {subnet: '10.89.0.0/24', address: '10.89.0.2', subnet6: 'fd89::/64', address6: 'fd89::2'},
   pool: '10.90.0.0/16', sysctl: {'net.ipv4.ip_nonlocal_bind': 1, 'net.ipv6.ip_nonlocal_bind': 1},
-  files: {}, units: {}, secrets: {},
+  files: {}, units: {}, secrets: {}, openings: {}, packages: [],
+  ssh: {port: 22, audience: 'internet', from: []}, upgrades: {automatic: true, time: '05:15', reboot: false},
 };
 local service = {
   title: self.name, containers: {}, pod: false, images: {}, network: {unit: {}}, volumes: {}, secrets: {}, lines: {},
-  files: {}, units: {}, alerts: {}, probes: {}, restore: [], without: {},
+  files: {}, units: {}, alerts: {}, probes: {}, restore: [], without: {}, calls: [], records: {},
 };
 local container = {
   command: [], env: {}, secrets: {}, volumes: {}, mounts: {}, files: {}, derived: {}, needs: {}, oneshot: false,
@@ -62,7 +63,7 @@ local volume = {mode: '0700', named: false, unit: {}};
 local metrics = {path: '/metrics'};
 local alert = {'for': '5m', severity: 'warning'};
 local file = {mode: '0644', owner: '0:0', on: 'restart', units: []};
-local route = {paths: [], except: [], headers: {}, redirects: {}};
+local route = {audience: 'internet', entryPoints: [], paths: [], except: [], headers: {}, redirects: {}};
 local line = {accepts: [], back: false};
 local cache = container + {
   local my = self,

@@ -32,7 +32,7 @@ func Jsonnet(n int) map[string]string {
 	return map[string]string{
 		"services.libsonnet": defaults + "{\nhost: host,\n" + join(services(), "", service.jsonnet) + "}\n",
 		"fleet.jsonnet": "local s = import 'services.libsonnet';\nlocal catalogue = import 'catalogue.json';\n" +
-			"{\nfleet: {domain: 'example.org', mesh: {network: '10.44.0.0/16'}, operators: {}, updateTime: '04:30'},\nhosts: {\n" +
+			"{\nfleet: {domain: 'example.org', zones: [], mesh: {network: '10.44.0.0/16', interface: 'wg0', port: 51820, mtu: 1420, peers: {}}, operators: {}, updateTime: '04:30'},\nhosts: {\n" +
 			join(hosts(n), "", host.jsonnet) + "}}\n",
 	}
 }
