@@ -30,6 +30,16 @@ const small = cases + "/small"
 // newLab makes the machines of the example's fleet, and takes them away at the end.
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	l := emptyLab(t)
+	for _, up := range [][]string{{"vps1", "203.0.113.10/24", "2001:db8::10/64"}, {"vps2", "203.0.113.20/24"}} {
+		l.run(append([]string{"up", l.dir}, up...)...)
+	}
+	return l
+}
+
+// emptyLab has no machines yet. Those that come are taken away at the end.
+func emptyLab(t *testing.T) *lab {
+	t.Helper()
 	script := absolute(t, "../../.ci/host/lab")
 	if said, err := exec.Command(script, "ready").CombinedOutput(); err != nil {
 		without(t, strings.TrimSpace(string(said)))
@@ -40,9 +50,6 @@ func newLab(t *testing.T) *lab {
 			t.Errorf("lab down: %v\n%s", err, said)
 		}
 	})
-	for _, up := range [][]string{{"vps1", "203.0.113.10/24", "2001:db8::10/64"}, {"vps2", "203.0.113.20/24"}} {
-		l.run(append([]string{"up", l.dir}, up...)...)
-	}
 	return l
 }
 

@@ -30,7 +30,7 @@ func newMachine(t *testing.T) *machine {
 		without(t, "root, to enter a Debian 13")
 	}
 	m := &machine{t, tool(t, "../rootfs"), t.TempDir(), "sh"}
-	for _, dir := range []string{"upper", "work", "root", "bundle"} {
+	for _, dir := range []string{"upper", "overlay", "root", "bundle"} {
 		if err := os.MkdirAll(filepath.Join(m.dir, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -69,11 +69,11 @@ var identityOnce = sync.OnceValues(func() (string, error) {
 // run runs a command of the machine's sh.
 func (m *machine) run(command string) (said string, code int) {
 	m.Helper()
-	const enter = `mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work,volatile" overlay "$2/root"
-rm -rf "$2/work/work/incompat"
+	const enter = `mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/overlay,volatile" overlay "$2/root"
+rm -rf "$2/overlay/work/incompat"
 mount -t proc proc "$2/root/proc"; mount --rbind /dev "$2/root/dev"; mount --bind "$2/bundle" "$2/root/mnt"
 exec setsid -w chroot "$2/root" env -i PATH=/standin/programs:/usr/sbin:/usr/bin sh -c "$3"`
-	if err := os.RemoveAll(filepath.Join(m.dir, "work/work/incompat")); err != nil {
+	if err := os.RemoveAll(filepath.Join(m.dir, "overlay/work/incompat")); err != nil {
 		m.Fatal(err)
 	}
 	c := exec.Command("unshare", "--mount", "--net", "sh", "-ec", enter, "sh", m.root, m.dir, command)
@@ -565,12 +565,12 @@ func (m *machine) save(name string) {
 
 func (m *machine) load(name string) {
 	m.Helper()
-	for _, dir := range []string{"upper", "work"} {
+	for _, dir := range []string{"upper", "overlay"} {
 		if err := os.RemoveAll(filepath.Join(m.dir, dir)); err != nil {
 			m.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(m.dir, "work"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(m.dir, "overlay"), 0o755); err != nil {
 		m.Fatal(err)
 	}
 	if said, err := exec.Command("cp", "-a", filepath.Join(m.dir, name), filepath.Join(m.dir, "upper")).CombinedOutput(); err != nil {

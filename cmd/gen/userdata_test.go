@@ -139,16 +139,7 @@ type fresh struct {
 
 func newFresh(t *testing.T) *fresh {
 	t.Helper()
-	script := absolute(t, "../../.ci/host/lab")
-	if said, err := exec.Command(script, "ready").CombinedOutput(); err != nil {
-		without(t, strings.TrimSpace(string(said)))
-	}
-	l := &lab{t, filepath.Join(t.TempDir(), "lab")}
-	t.Cleanup(func() {
-		if said, err := exec.Command(script, "down", l.dir).CombinedOutput(); err != nil {
-			t.Errorf("lab down: %v\n%s", err, said)
-		}
-	})
+	l := emptyLab(t)
 	l.operator("true") // makes the operator's key
 	f := &fresh{lab: l, identity: filepath.Join(t.TempDir(), "identity"), known: filepath.Join(t.TempDir(), "known_hosts")}
 	write(t, f.identity, demonstrationIdentity(t))

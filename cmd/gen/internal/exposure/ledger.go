@@ -36,7 +36,6 @@ type Socket struct {
 	Bridge   string     // the interface of a bridge whose own addresses it is on
 	Port     int
 	Protocol string
-	To       int // the port in the container that a published one leads to
 
 	Unit      string
 	Service   string
@@ -149,7 +148,7 @@ func (b *builder) programs() {
 		if h.Mesh != nil {
 			ssh.Mesh = b.peers(nil)
 		}
-		if tunnelled(b.fleet, h) && h.Bind(all.Is6()).Set {
+		if b.fleet.Tunnels(h) && h.Bind(all.Is6()).Set {
 			b.add(Socket{Kind: Tunnel, Address: all, Port: b.fleet.Mesh.Port.V, Protocol: "udp", Unit: b.fleet.TunnelUnit(),
 				What: "WireGuard", Asked: definition + ".mesh", Pos: places(h.Mesh.Address.Pos, h.Pos), Internet: []netip.Prefix{everywhere(all)}})
 		}
@@ -189,11 +188,6 @@ func everywhere(family netip.Addr) netip.Prefix {
 	return everywhere4
 }
 
-// tunnelled reports whether gen makes the host's tunnel.
-func tunnelled(f *fleet.Fleet, h *fleet.Host) bool {
-	return f.Mesh != nil && h.Mesh != nil && h.Mesh.PublicKey.Set
-}
-
 // peers are those in the mesh that reach what the host has for it: the named
 // ones, or by default all; but a staging host reaches nothing of production.
 func (b *builder) peers(named []fleet.Val[string]) (names []string) {
@@ -227,7 +221,7 @@ func (b *builder) container(s fleet.Entry[*fleet.Service], c fleet.Entry[*fleet.
 	for _, p := range c.V.Ports {
 		for _, address := range b.addresses(s.V, c.V, p.V.Audience.V) {
 			e := at
-			e.Kind, e.Address, e.Port, e.Protocol, e.To = Published, address, p.V.Host.V, p.V.Protocol.V, p.V.Container.V
+			e.Kind, e.Address, e.Port, e.Protocol = Published, address, p.V.Host.V, p.V.Protocol.V
 			e.What, e.Asked, e.Pos = s.Name+": "+p.Name, definition+".ports."+p.Name, places(p.V.Host.Pos, p.Pos, s.Pos)
 			if c.V.HostNetwork.V {
 				e.Kind, e.Port = Bound, p.V.Container.V

@@ -13,6 +13,12 @@ func ContainerName(service, container string) string { return service + "-" + co
 // Interface is the name of a service's bridge.
 func Interface(service string) string { return "pm-" + service }
 
+// Tunnels reports whether gen makes a host's tunnel: without a key something
+// else gives it its address in the mesh.
+func (f *Fleet) Tunnels(h *Host) bool {
+	return f.Mesh != nil && h.Mesh != nil && h.Mesh.PublicKey.Set
+}
+
 // TunnelUnit is the unit of the mesh's interface.
 func (f *Fleet) TunnelUnit() string { return "wg-quick@" + f.Mesh.Interface.V + ".service" }
 

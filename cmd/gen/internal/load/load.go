@@ -64,7 +64,7 @@ func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 	for i := range jobs {
 		r.findings = merge(r.findings, found[i])
 		if hosts[i] != nil {
-			if m := hosts[i].Mesh; m != nil && m.PublicKey.Set {
+			if f.Tunnels(hosts[i]) {
 				f.AskForTunnelKey(hosts[i])
 			}
 			f.Hosts = append(f.Hosts, hosts[i])

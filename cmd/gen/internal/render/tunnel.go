@@ -16,7 +16,7 @@ import (
 // given, or it would take the key away. What a reload does not change, addresses
 // and the size of packets, stands in the unit, so that it restarts.
 func tunnel(f *fleet.Fleet, h *fleet.Host) []*tree.File {
-	if f.Mesh == nil || h.Mesh == nil || !h.Mesh.PublicKey.Set {
+	if !f.Tunnels(h) {
 		return nil
 	}
 	name, definition := f.Mesh.Interface.V, "hosts."+h.Name.V+".mesh"
@@ -58,7 +58,7 @@ func tunnelConf(f *fleet.Fleet, h *fleet.Host) string {
 	fmt.Fprintf(&b, "# %s\n[Interface]\nAddress = %s\nListenPort = %d\n", madeBy("hosts."+h.Name.V+".mesh"), strings.Join(meshAddresses(f, h), ", "), f.Mesh.Port.V)
 	fmt.Fprintf(&b, "PostUp = wg set %%i private-key %s\n", f.TunnelKey())
 	for _, o := range f.Hosts {
-		if o == h || o.Mesh == nil || !o.Mesh.PublicKey.Set {
+		if o == h || !f.Tunnels(o) {
 			continue
 		}
 		fmt.Fprintf(&b, "\n# %s\n[Peer]\nPublicKey = %s\nAllowedIPs = %s\nEndpoint = %s\n", o.Name.V, o.Mesh.PublicKey.V, allowed(o.Mesh.Address, o.Mesh.Address6), endpoint(f, o))
@@ -102,7 +102,7 @@ func Peer(f *fleet.Fleet, name, key string) string {
 	}
 	fmt.Fprintf(&b, "MTU = %d\n", f.Mesh.MTU.V)
 	for _, h := range f.Hosts {
-		if h.Mesh != nil && h.Mesh.PublicKey.Set {
+		if f.Tunnels(h) {
 			fmt.Fprintf(&b, "\n# %s\n[Peer]\nPublicKey = %s\nAllowedIPs = %s\nEndpoint = %s\nPersistentKeepalive = 25\n",
 				h.Name.V, h.Mesh.PublicKey.V, allowed(h.Mesh.Address, h.Mesh.Address6), endpoint(f, h))
 		}
