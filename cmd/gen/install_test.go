@@ -70,10 +70,10 @@ var identityOnce = sync.OnceValues(func() (string, error) {
 func (m *machine) run(command string) (said string, code int) {
 	m.Helper()
 	const enter = `mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/overlay,volatile" overlay "$2/root"
-rm -rf "$2/overlay/work/incompat"
+rm -rf "$2/overlay/work"/incompat
 mount -t proc proc "$2/root/proc"; mount --rbind /dev "$2/root/dev"; mount --bind "$2/bundle" "$2/root/mnt"
 exec setsid -w chroot "$2/root" env -i PATH=/standin/programs:/usr/sbin:/usr/bin sh -c "$3"`
-	if err := os.RemoveAll(filepath.Join(m.dir, "overlay/work/incompat")); err != nil {
+	if err := os.RemoveAll(filepath.Join(m.dir, "overlay", "work", "incompat")); err != nil {
 		m.Fatal(err)
 	}
 	c := exec.Command("unshare", "--mount", "--net", "sh", "-ec", enter, "sh", m.root, m.dir, command)
