@@ -42,7 +42,7 @@ func newMachine(t *testing.T) *machine {
 	write(t, filepath.Join(m.dir, "upper/standin/programs/standin"), string(b))
 	write(t, filepath.Join(m.dir, "upper/etc/gen/identity"), smallIdentity(t))
 	write(t, filepath.Join(m.dir, "upper/var/lib/gen/HOST"), "vps1\n")
-	m.must(`cd /standin/programs; chmod 0755 standin; for p in systemctl systemd-run journalctl logger podman; do ln standin $p; done
+	m.must(`cd /standin/programs; chmod 0755 standin; for p in systemctl journalctl logger podman; do ln standin $p; done
 mkdir -p /run/systemd/system /standin/active; touch /standin/active/ssh.service`)
 	return m
 }
