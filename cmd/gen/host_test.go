@@ -804,7 +804,18 @@ func (l *lab) twoAtOnce(t *testing.T) {
 	l = &lab{t, l.dir}
 	l.push(small, "vps1")
 	first, second := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "out")
-	mustGen(t, "-C", l.edit(mail, quiet), "-host", "vps1", "-o", first)
+	slow := l.edit(mail, quiet)
+	write(t, filepath.Join(slow, "hosts/slow.cue"), `package hosts
+
+hosts: vps1: services: slow: containers: app: {
+	image: "quay.io/prometheus/node-exporter:v1"
+	user:  "65534:65534"
+	entrypoint: ["/bin/sh", "-c", "trap exit TERM; sleep 20; touch /dev/shm/ready; while :; do sleep 1; done"]
+	health: command: ["/bin/sh", "-c", "test -e /dev/shm/ready"]
+	stop: "1s"
+}
+`)
+	mustGen(t, "-C", slow, "-host", "vps1", "-o", first)
 	mustGen(t, "-C", l.edit(closed, opened), "-host", "vps1", "-o", second)
 	before := l.invocations("vps1")
 	ended := make(chan string)
@@ -812,7 +823,7 @@ func (l *lab) twoAtOnce(t *testing.T) {
 		said, err := l.try("net", l.dir, filepath.Join(first, "vps1/push"), "root@"+addresses["vps1"])
 		ended <- fmt.Sprintf("%v\n%s", err, said)
 	}()
-	l.on("vps1", "sh", "-c", "for i in $(seq 600); do [ -e /var/lib/gen/pending ] && exit; sleep 0.05; done; exit 1")
+	l.on("vps1", "sh", "-c", "for i in $(seq 300); do systemctl is-active slow-app.service | grep -qx activating && exit; sleep 0.1; done; exit 1")
 	said, err := l.try("net", l.dir, filepath.Join(second, "vps1/push"), "root@"+addresses["vps1"])
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(said, "another install runs") {
 		t.Errorf("the second ends with %v\n%s", err, said)
@@ -821,7 +832,7 @@ func (l *lab) twoAtOnce(t *testing.T) {
 		t.Errorf("the first ends with %s", said)
 	}
 	l.matches(filepath.Join(first, "vps1"))
-	if diff := cmp.Diff([]string{"traefik-app.service"}, l.restarted("vps1", before)); diff != "" {
+	if diff := cmp.Diff([]string{"slow-app.service", "slow-network.service", "traefik-app.service"}, l.restarted("vps1", before)); diff != "" {
 		t.Errorf("restarted otherwise (+) than meant (-):\n%s", diff)
 	}
 	l.healthy("vps1")
