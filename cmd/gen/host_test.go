@@ -758,6 +758,23 @@ func (l *lab) locksOut(t *testing.T) {
 			t.Errorf("push said %s", said)
 		}
 	})
+	t.Run("changed by hand it comes back as it was found", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		l.on("vps1", "sh", "-ec", `printf 'table inet gen {\n\tset by-hand {\n\t\ttype inet_service\n\t}\n}\n' >>/etc/nftables.d/gen.nft; systemctl reload gen-firewall.service`)
+		found, units := rules(), l.invocations("vps1")
+		said, err := l.try("sh", l.dir, "vps1", "sh", "/var/lib/gen/incoming/install", "--dead-man", "3")
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 11 || !strings.Contains(said, "is back") {
+			t.Errorf("it ends with %v\n%s", err, said)
+		}
+		if diff := cmp.Diff(found, rules()); diff != "" || !strings.Contains(found, "by-hand") {
+			t.Errorf("the firewall is not as it was found:\n%s", diff)
+		}
+		l.push(small, "vps1")
+		same(t)
+		if restarted := l.restarted("vps1", units); restarted != nil {
+			t.Errorf("restarted: %v", restarted)
+		}
+	})
 	t.Run("confirmed it stays", func(t *testing.T) {
 		l := &lab{t, l.dir}
 		l.push(l.edit(closed, opened), "vps1")

@@ -32,9 +32,9 @@ func newRegistry() *registry {
 }
 
 func (r *registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	body, _ := io.ReadAll(q.Body) // before the lock: what is sent may wait for another answer
 	r.Lock()
 	defer r.Unlock()
-	body, _ := io.ReadAll(q.Body)
 	dir, ref := path.Split(q.URL.Path)
 	switch name := strings.TrimPrefix(dir, "/v2/"); {
 	case strings.HasSuffix(dir, "/blobs/uploads/"):
