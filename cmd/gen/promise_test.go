@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv("GEN_TEST_AS_GEN") != "" {
 		runtime.LockOSThread() // strace counts calls by the thread
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	if address := os.Getenv("GEN_TEST_AS_REGISTRY"); address != "" {
+		fmt.Println(http.ListenAndServe(address, newRegistry()))
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
