@@ -18,22 +18,25 @@ import (
 // power and has limits of memory as a machine at a provider does.
 type vm struct{ *fresh }
 
-// newVM boots it for the first time, with the user-data of a repository.
-func newVM(t *testing.T, f *fresh, repo string) *vm {
+// newVM boots it for the first time, with the user-data of a bundle.
+func newVM(t *testing.T, f *fresh, bundle string) *vm {
 	t.Helper()
-	f.try("down", f.dir, "vps1")
-	c := exec.Command("../../.ci/host/vm", "up", f.dir, "vps1", "203.0.113.10/24", "2001:db8::10/64")
-	c.Env = append(os.Environ(), "USERDATA="+filepath.Join(f.bundle(repo, "vps1"), "user-data"))
-	if said, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("vm up: %v\n%s", err, said)
-	}
 	v := &vm{f}
+	t.Setenv("USERDATA", filepath.Join(bundle, "user-data"))
+	v.vm("up", "203.0.113.10/24", "2001:db8::10/64")
 	t.Cleanup(func() {
 		if dir := os.Getenv("GEN_VM_CONSOLE"); dir != "" {
 			write(t, filepath.Join(dir, "console"), v.console())
 		}
 	})
 	return v
+}
+
+func (v *vm) vm(verb string, args ...string) {
+	v.Helper()
+	if said, err := exec.Command("../../.ci/host/vm", append([]string{verb, v.dir, "vps1"}, args...)...).CombinedOutput(); err != nil {
+		v.Fatalf("vm %s: %v\n%s", verb, err, said)
+	}
 }
 
 func (v *vm) in(t *testing.T) *vm { return &vm{v.fresh.in(t)} }
@@ -124,10 +127,13 @@ func (v *vm) notOld(former string) {
 	}
 }
 
-// meshed is a copy of a repository whose hosts have a tunnel, and a program that takes too much.
+// meshed is a fleet small enough for emulation, whose hosts have a tunnel.
 func (f *fresh) meshed() string {
 	f.Helper()
-	repo := f.copied(f.repo)
+	repo := f.copied(f.repo, hedgedoc, "")
+	if err := os.RemoveAll(filepath.Join(repo, "hosts/secrets")); err != nil {
+		f.Fatal(err)
+	}
 	for i, host := range []string{"vps1", "vps2"} {
 		key := strings.TrimSpace(f.keep(repo, "", "new", host+".wireguard", "-wireguard"))
 		old := fmt.Sprintf("address: %q", []string{"10.44.0.1", "10.44.0.2"}[i])
@@ -136,7 +142,6 @@ func (f *fresh) meshed() string {
 		}
 		f.change(repo, "mesh: "+old, fmt.Sprintf("mesh: {%s, publicKey: %q}", old, key))
 	}
-	write(f.T, filepath.Join(repo, "hosts/greedy.cue"), greedy)
 	return repo
 }
 
@@ -152,13 +157,16 @@ func (f *fresh) copied(repo string, changes ...string) string {
 	return dir
 }
 
-// greedy takes memory or tasks without end when it is told to.
-const greedy = `package hosts
+// program is a service whose data are of a line, and that takes memory or tasks without end when it
+// is told to. It may have more that another version has not.
+func program(line, more string) string {
+	return fmt.Sprintf(`package hosts
 
-hosts: vps1: services: greedy: {
-	containers: app: {
+hosts: vps1: services: store: {
+	containers: data: {
 		image: "quay.io/prometheus/node-exporter:v1"
 		user:  "65534:65534"
+		env: RELEASE: %[1]q
 		entrypoint: ["/bin/sh", "-c", """
 			trap exit TERM
 			rm -f /told/*
@@ -175,8 +183,18 @@ hosts: vps1: services: greedy: {
 		stop: "1s"
 	}
 	volumes: told: {owner: "65534:65534", backup: "none", why: "only a test writes there"}
+	lines: data: {line: %[1]q, accepts: ["*"], containers: data: true}
+	%[2]s
 }
-`
+`, line, more)
+}
+
+// more has new files, and after them secrets, each of which podman makes sure is on the disk.
+const more = `secrets: {one: about: "nothing", two: about: "nothing"}
+	containers: data: {
+		secrets: {one: {}, two: {}}
+		files: "/etc/store/new": text: "all of it"
+	}`
 
 // TestMachine is a machine's life: made by user-data, rebooted, cut off in the middle of an
 // install, and eaten up by one program.
@@ -184,22 +202,28 @@ func TestMachine(t *testing.T) {
 	if os.Getenv("GEN_LONG") == "" {
 		t.Skip("it is a part of .ci/long")
 	}
-	t.Parallel()
 	f := newFresh(t)
 	if said, err := exec.Command("../../.ci/host/vm", "ready").CombinedOutput(); err != nil {
 		without(t, strings.TrimSpace(string(said)))
 	}
 	base := f.meshed()
+	other := f.copied(base, mail, quiet)
 	repos := map[string]string{
-		"store-1": withStore(t, f.copied(base), "store-1", `"*"`, "old"),
-		"store-2": withStore(t, f.copied(base, mail, quiet, hedgedoc, `hedgedoc: catalog.#HedgeDoc & {anonymous: true}`), "store-2", `"*"`, "new"),
-		"locked":  withStore(t, f.copied(base, closed, `ssh: {audience: "mesh", recovery: "the console"}, `+closed), "store-1", `"*"`, "old"),
+		"store-1": base,
+		"store-2": other,
+		"locked":  f.copied(base, closed, `ssh: {audience: "mesh", recovery: "the console"}, `+closed),
+	}
+	for name, service := range map[string]string{"store-1": program("store-1", ""), "store-2": program("store-2", more), "locked": program("store-1", "")} {
+		write(t, filepath.Join(repos[name], "hosts/store.cue"), service)
+	}
+	for _, secret := range []string{"store.one", "store.two"} {
+		f.keep(other, "", "new", secret)
 	}
 	bundles, states := map[string]string{}, map[string]string{}
 	for name, repo := range repos {
 		bundles[name] = f.bundle(repo, "vps1")
 	}
-	v := newVM(t, f, repos["store-1"])
+	v := newVM(t, f, bundles["store-1"])
 
 	// runs checks that all of a bundle runs, as it does wherever it was installed undisturbed.
 	runs := func(v *vm, bundle string) {
@@ -242,7 +266,7 @@ func TestMachine(t *testing.T) {
 	}
 	t.Run("it comes back from a reboot by itself", func(t *testing.T) {
 		v := v.in(t)
-		v.run("reboot", v.dir, "vps1")
+		v.vm("reboot")
 		runs(v, "store-1")
 		before := v.invocations("vps1")
 		if said, code := v.take(bundles["store-1"]); code != 0 || strings.TrimSpace(said) != "nothing to do" {
@@ -254,12 +278,12 @@ func TestMachine(t *testing.T) {
 	})
 	t.Run("a program that takes too much falls alone", func(t *testing.T) {
 		v := v.in(t)
-		for what, sign := range map[string]string{"memory": "oom-kill:constraint=CONSTRAINT_MEMCG.*/greedy-app.service", "tasks": "fork rejected by pids controller in .*/greedy-app.service"} {
+		for what, sign := range map[string]string{"memory": "oom-kill:constraint=CONSTRAINT_MEMCG.*/store-data.service", "tasks": "fork rejected by pids controller in .*/store-data.service"} {
 			before := v.invocations("vps1")
-			v.on("vps1", "touch", "/srv/greedy/told/"+what)
+			v.on("vps1", "touch", "/srv/store/told/"+what)
 			v.until("vps1", "journalctl -k -q --no-pager | grep '"+sign+"'")
-			v.until("vps1", "[ ! -e /srv/greedy/told/"+what+" ] && systemctl is-active greedy-app.service")
-			if diff := cmp.Diff([]string{"greedy-app.service"}, v.restarted("vps1", before)); diff != "" {
+			v.until("vps1", "[ ! -e /srv/store/told/"+what+" ] && systemctl is-active store-data.service")
+			if diff := cmp.Diff([]string{"store-data.service"}, v.restarted("vps1", before)); diff != "" {
 				t.Errorf("%s: restarted otherwise (+) than meant (-):\n%s", what, diff)
 			}
 			v.healthy("vps1")
@@ -270,7 +294,7 @@ func TestMachine(t *testing.T) {
 		for _, cut := range []struct {
 			step string
 			nth  int
-		}{{"put", 6}, {"daemon-reload", 1}, {"restart", 1}, {"current", 1}} {
+		}{{"put podman:store", 2}, {"daemon-reload", 1}, {"restart", 1}, {"current", 1}} {
 			t.Run(cut.step, func(t *testing.T) {
 				v := v.in(t)
 				v.cutAt(cut.step, cut.nth, bundles[target])
