@@ -134,6 +134,7 @@ func (f *fresh) meshed() string {
 	if err := os.RemoveAll(filepath.Join(repo, "hosts/secrets")); err != nil {
 		f.Fatal(err)
 	}
+	write(f.T, filepath.Join(repo, "hosts/patient.cue"), patient)
 	for i, host := range []string{"vps1", "vps2"} {
 		key := strings.TrimSpace(f.keep(repo, "", "new", host+".wireguard", "-wireguard"))
 		old := fmt.Sprintf("address: %q", []string{"10.44.0.1", "10.44.0.2"}[i])
@@ -188,6 +189,12 @@ hosts: vps1: services: store: {
 }
 `, line, more)
 }
+
+// patient are containers whose health may take its time: emulated, podman needs seconds to ask.
+const patient = `package hosts
+
+hosts: vps1: services: [string]: containers: [string]: health: {interval: "1h", timeout: "2m"}
+`
 
 // more has new files, and after them secrets, each of which podman makes sure is on the disk.
 const more = `secrets: {one: about: "nothing", two: about: "nothing"}
