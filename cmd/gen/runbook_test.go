@@ -42,7 +42,7 @@ func TestRunbook(t *testing.T) {
 		for _, h := range f.Hosts {
 			seen++
 			t.Run(filepath.Base(repo)+"/"+h.Name.V, func(t *testing.T) {
-				p := &paper{t, repo, f, h, bundles, string(bundles[h.Name.V]["RUNBOOK.md"].Body)}
+				p := &paper{T: t, repo: repo, fleet: f, host: h, bundles: bundles, text: string(bundles[h.Name.V]["RUNBOOK.md"].Body)}
 				p.isTrue()
 				p.isWhole()
 				p.isWellFormed()
