@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // A runbook is a host on paper, for the day on which nothing else is left of it.
 // Each part of it is there only if it is true of the host.
 type runbook struct {
-	strings.Builder
+	bytes.Buffer
 	fleet   *fleet.Fleet
 	host    *fleet.Host
 	sockets []*exposure.Socket // of the host
@@ -28,7 +29,7 @@ func (r *Renderer) Runbook(h *fleet.Host) []byte {
 	b.leading = r.leading(append(b.public(), b.meshed()...))
 	b.proxy, _, _, _ = h.ProxyContainer()
 	b.write()
-	return []byte(b.String())
+	return slices.Clone(b.Bytes())
 }
 
 func (r *runbook) write() {

@@ -288,8 +288,9 @@ func (r *runbook) move() {
 		return
 	}
 	r.say("\nTo %s. Nobody is served by it between the third step and the last.", oneOf(hostWords(to)))
+	lacks := r.lacks(moves)
 	for _, o := range to {
-		if lacks := r.lacks(o, moves); len(lacks) > 0 {
+		if lacks := lacks(o); len(lacks) > 0 {
 			r.say("\n%s first: %s.", o.Name.V, strings.Join(lacks, "; "))
 		}
 	}
@@ -323,25 +324,27 @@ func (r *runbook) move() {
 	}
 }
 
-// lacks is what services that move need on another host and do not find there.
-func (r *runbook) lacks(o *fleet.Host, moves []fleet.Entry[*fleet.Service]) (out []string) {
+// lacks tells of another host what services that move need and do not find there.
+func (r *runbook) lacks(moves []fleet.Entry[*fleet.Service]) func(*fleet.Host) []string {
 	routed, mesh := false, false
 	for _, s := range moves {
 		routed = routed || len(routeNames(s.V)) > 0
 		mesh = mesh || len(r.answersAt(s.Name)) > 0
 	}
-	proxy, _, _, ok := o.ProxyContainer()
-	switch {
-	case !routed:
-	case !ok:
-		out = append(out, "a service with a name needs a proxy there")
-	case o.Internet != nil && !slices.ContainsFunc(o.Internet, func(v fleet.Val[string]) bool { return v.V == proxy }):
-		out = append(out, "its `internet:` must name its proxy")
+	return func(o *fleet.Host) (out []string) {
+		proxy, _, _, ok := o.ProxyContainer()
+		switch {
+		case !routed:
+		case !ok:
+			out = append(out, "a service with a name needs a proxy there")
+		case o.Internet != nil && !slices.ContainsFunc(o.Internet, func(v fleet.Val[string]) bool { return v.V == proxy }):
+			out = append(out, "its `internet:` must name its proxy")
+		}
+		if mesh && o.Mesh == nil {
+			out = append(out, "a service with a port in the mesh needs it to be there")
+		}
+		return out
 	}
-	if mesh && o.Mesh == nil {
-		out = append(out, "a service with a port in the mesh needs it to be there")
-	}
-	return out
 }
 
 func (r *runbook) haveSecrets(services []fleet.Entry[*fleet.Service]) bool {
