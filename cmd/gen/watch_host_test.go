@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	ledger "gen.example/cmd/gen/internal/exposure"
+	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/render"
+	"gen.example/cmd/gen/internal/watch"
+)
+
+// elsewhere are metrics that test hosts have not, by what their names begin
+// with: there is no DNS and no registry, nothing to back up to, no certificate.
+var elsewhere = map[string]string{
+	"gen_backup_":                 "no backup has run",
+	"gen_drill_":                  "no drill has run",
+	"gen_planned_stop":            "nothing is stopped",
+	"gen_packages_pending":        "its timer has not run",
+	"gen_update_":                 "no registry answers",
+	"probe_ssl_":                  "no public name leads to a test host",
+	"traefik_tls_certs_not_after": "no certificate authority answers",
+}
+
+// played are the images of which test hosts run a stand-in: what it says of
+// itself proves nothing.
+var played = []string{"goauthentik/server", "grafana/grafana", "hedgedoc/hedgedoc", "xperimental/nextcloud-exporter", "element-hq/synapse", "navidys/"}
+
+// watched checks what a fleet's Prometheus sees of the hosts that are up: every
+// target answers, and every metric is there that an alert asks of a real program.
+func (l *lab) watched(f *fleet.Fleet, hosts []string) {
+	l.Helper()
+	p := watch.Prometheis(f)[0]
+	all := ledger.Of(f)
+	up := fmt.Sprintf(`{job!="probe",host=~"%s"}`, strings.Join(hosts, "|"))
+	targets := slices.DeleteFunc(watch.Targets(f, all, p), func(t *watch.Target) bool { return !slices.Contains(hosts, t.Host.Name.V) })
+	want := len(targets)
+	l.until(4*time.Minute, "all targets to be up", func() string {
+		if n := l.number(`count(up` + up + ` == 1)`); n != fmt.Sprint(want) {
+			return fmt.Sprintf("%s of %d are up; not: %s", n, want, l.promQL(`up`+up+` == 0`))
+		}
+		return ""
+	})
+	// The state of hosts is written every minute, and expressions look back.
+	l.until(3*time.Minute, "all metrics to be there", func() string {
+		missing := map[string]bool{}
+		for _, h := range f.Hosts {
+			for _, s := range h.Services {
+				for _, a := range render.Alerts(p, h, s) {
+					for _, name := range watch.Names(a.V.Expr.V) {
+						if slices.Contains(hosts, h.Name.V) && !excused(name) && !standsIn(targets, name) && l.number(`count({__name__="`+name+`"})`) == "" {
+							missing[a.Name+": "+name] = true
+						}
+					}
+				}
+			}
+		}
+		return strings.Join(slices.Sorted(maps.Keys(missing)), ", ")
+	})
+	if said := l.promQL(`ALERTS{alertname="Watchdog",alertstate="firing"}`); !strings.Contains(said, "Watchdog") {
+		l.Errorf("there is no watchdog: %s", said)
+	}
+}
+
+func excused(name string) bool {
+	for prefix := range elsewhere {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// standsIn reports whether a metric is told by stand-ins alone.
+func standsIn(targets []*watch.Target, name string) bool {
+	told := false
+	for _, t := range targets {
+		if !watch.Exported(name, []*watch.Target{t}) {
+			continue
+		}
+		s, _ := t.Host.Services.Get(t.Service)
+		c, _ := s.Containers.Get(t.Container)
+		if !slices.ContainsFunc(played, func(image string) bool { return strings.Contains(c.Image.V, image) }) {
+			return false
+		}
+		told = true
+	}
+	return told
+}
+
+// until waits for something, which says what is still missing.
+func (l *lab) until(most time.Duration, what string, missing func() string) {
+	l.Helper()
+	deadline, said := time.Now().Add(most), ""
+	for time.Now().Before(deadline) {
+		if said = missing(); said == "" {
+			return
+		}
+		time.Sleep(5 * time.Second)
+	}
+	l.Fatalf("%s wait in vain for %s: %s", most, what, said)
+}
+
+// promQL is what vps2's Prometheus answers, as JSON.
+func (l *lab) promQL(expr string) string {
+	l.Helper()
+	return l.on("vps2", "curl", "-sS", "http://10.44.0.2:9090/api/v1/query?query="+url.QueryEscape(expr))
+}
+
+// number is the one value of an answer, "" if there is none.
+func (l *lab) number(expr string) string {
+	l.Helper()
+	var answer struct {
+		Data struct {
+			Result []struct{ Value [2]any }
+		}
+	}
+	if err := json.Unmarshal([]byte(l.promQL(expr)), &answer); err != nil || len(answer.Data.Result) == 0 {
+		return ""
+	}
+	return fmt.Sprint(answer.Data.Result[0].Value[1])
+}
