@@ -360,6 +360,7 @@ var environments = map[string]string{
 	"navidys/prometheus-podman-exporter":    "podman-exporter-env",
 	"oliver006/redis_exporter":              "redis-exporter-env",
 	"prometheus/mysqld-exporter":            "mysqld-exporter-env",
+	"prometheus/node-exporter":              "node-exporter-env",
 	"prometheuscommunity/postgres-exporter": "postgres-exporter-env",
 	"xperimental/nextcloud-exporter":        "nextcloud-exporter-env",
 }
