@@ -144,3 +144,47 @@ func TestGeneratedScripts(t *testing.T) {
 		t.Errorf("%v\n%s", err, said)
 	}
 }
+
+// TestAlertsAreRouted: the Alertmanager sends each alert to whom it should.
+func TestAlertsAreRouted(t *testing.T) {
+	amtool := tool(t, "amtool")
+	for file, routes := range map[string]map[string]string{
+		"../../golden/fleet/vps2/rootfs/usr/local/etc/alertmanager/app/etc/alertmanager/alertmanager.yml": {
+			"alertname=Watchdog severity=none environment=production":       "deadman",
+			"alertname=A severity=critical environment=production":          "operators",
+			"alertname=A severity=none environment=production":              "nobody",
+			"alertname=HostDown severity=critical environment=staging":      "operators",
+			"alertname=DiskAlmostFull severity=warning environment=staging": "operators",
+		},
+		cases + "/watched/want/watcher/rootfs/usr/local/etc/alertmanager/app/etc/alertmanager/alertmanager.yml": {
+			"alertname=Watchdog severity=none environment=production": "deadman",
+			"alertname=A severity=critical environment=production":    "phone",
+			"alertname=A severity=critical environment=staging":       "log",
+			"alertname=A severity=warning environment=production":     "log",
+		},
+	} {
+		for labels, receiver := range routes {
+			said, err := exec.Command(amtool, append([]string{"config", "routes", "test", "--config.file=" + file, "--verify.receivers=" + receiver}, strings.Fields(labels)...)...).CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: %s does not reach %s: %v\n%s", file, labels, receiver, err, said)
+			}
+		}
+	}
+}
+
+// TestNamesOfMetrics: what an expression asks for, by its words alone.
+func TestNamesOfMetrics(t *testing.T) {
+	for expr, want := range map[string]string{
+		`up == 0`: "up",
+		`sum by (host, service) (rate(a_total{code=~"5..",x!="b{c}"}[5m])) / on (host) group_left (name) max(b:c) > 1.5e3`: "a_total b:c",
+		`(a unless on (host, name) (b{state="x y"} == 1)) and on (host) c offset 1d or absent(d{e="f"})`:                   "a b c d",
+		`label_replace(a, "x", "$1", "y", "(.*)") > bool 2`:                                                                "a",
+		`sum without (cpu) (count(node_cpu{mode='idle'})) < Inf`:                                                           "node_cpu",
+		`vector(1)`: "",
+		`min_over_time(sum(a{b="c"})[15m:1m]) * 60 > 5`: "a",
+	} {
+		if got := strings.Join(watch.Names(expr), " "); got != want {
+			t.Errorf("%s asks for %q, want %q", expr, got, want)
+		}
+	}
+}
