@@ -12,7 +12,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/load"
+	"gen.example/cmd/gen/internal/render"
 	"gen.example/cmd/gen/internal/watch"
 )
 
@@ -186,5 +188,46 @@ func TestNamesOfMetrics(t *testing.T) {
 		if got := strings.Join(watch.Names(expr), " "); got != want {
 			t.Errorf("%s asks for %q, want %q", expr, got, want)
 		}
+	}
+}
+
+// TestMinimalWatching: another target, rule, probe, receiver or dashboard
+// restarts nothing.
+func TestMinimalWatching(t *testing.T) {
+	f, fs := load.Fleet(os.DirFS(repository))
+	if len(fs) > 0 {
+		t.Fatal(fs)
+	}
+	want := map[string]string{
+		"/usr/local/etc/prometheus/":                         "prometheus-app.service reload",
+		"/usr/local/etc/blackbox/":                           "blackbox-app.service reload",
+		"/usr/local/etc/alertmanager/":                       "alertmanager-app.service reload",
+		"/usr/local/etc/grafana/app/etc/grafana/dashboards/": "",
+	}
+	i := slices.IndexFunc(f.Hosts, func(h *fleet.Host) bool { return h.Name.V == "vps2" })
+	tr := render.Host(f, f.Hosts[i])
+	base, seen := stampsOf(tr), map[string]int{}
+	for _, file := range tr.Files {
+		for dir, stamp := range want {
+			if !strings.HasPrefix(file.Path, dir) {
+				continue
+			}
+			seen[dir]++
+			body := file.Body
+			file.Body = append(slices.Clone(body), "changed"...)
+			var changed []string
+			for stamp, value := range stampsOf(tr) {
+				if base[stamp] != value {
+					changed = append(changed, stamp)
+				}
+			}
+			if strings.Join(changed, " ") != stamp {
+				t.Errorf("a change of %s changes the stamps %v, want %q", file.Path, changed, stamp)
+			}
+			file.Body = body
+		}
+	}
+	if len(seen) != len(want) || seen["/usr/local/etc/prometheus/"] < 20 {
+		t.Errorf("only these were there: %v", seen)
 	}
 }
