@@ -1,17 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"gen.example/cmd/gen/internal/doc"
-	"gen.example/cmd/gen/internal/load"
 )
 
 // tables are the files that say all there is to know of services, in which no
@@ -91,36 +86,4 @@ func read(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-// TestAlertsAreRules gives every alert of the catalogue to Prometheus' own checker.
-func TestAlertsAreRules(t *testing.T) {
-	promtool := tool(t, "promtool")
-	f, fs := load.Fleet(os.DirFS(cases + "/catalogue"))
-	if len(fs) > 0 {
-		t.Fatal(fs)
-	}
-	groups := &doc.Node{Kind: doc.List}
-	seen := map[string]string{} // what several services bring is one rule
-	for _, s := range f.Hosts[0].Services {
-		rules := &doc.Node{Kind: doc.List}
-		for _, a := range s.V.Alerts {
-			if expr, ok := seen[a.Name]; ok {
-				if expr != a.V.Expr.V {
-					t.Errorf("%s is two alerts: %s and %s", a.Name, expr, a.V.Expr.V)
-				}
-				continue
-			}
-			seen[a.Name] = a.V.Expr.V
-			str := func(s string) *doc.Node { return doc.Str(s, a.Pos) }
-			rules.Items = append(rules.Items, doc.Obj("alert", str(a.Name), "expr", str(a.V.Expr.V), "for", str(fmt.Sprintf("%ds", a.V.For.V)),
-				"labels", doc.Obj("severity", str(a.V.Severity.V)), "annotations", doc.Obj("summary", str(a.V.Summary.V))))
-		}
-		groups.Items = append(groups.Items, doc.Obj("name", doc.Str(s.Name, s.Pos), "rules", rules))
-	}
-	file := filepath.Join(t.TempDir(), "rules.yml")
-	write(t, file, string(doc.Obj("groups", groups).YAML("")))
-	if said, err := exec.Command(promtool, "check", "rules", "--lint=all", "--lint-fatal", file).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, said)
-	}
 }

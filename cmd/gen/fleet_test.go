@@ -89,6 +89,8 @@ func TestExampleFleet(t *testing.T) {
 		}
 	})
 
+	t.Run("everything is watched", func(t *testing.T) { (&lab{t, l.dir}).watched(f, hosts) })
+
 	t.Run("the same again changes nothing", func(t *testing.T) {
 		l := &lab{t, l.dir}
 		for host, way := range map[string][]string{ // SSH to vps2 is for the mesh alone

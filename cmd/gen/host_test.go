@@ -131,12 +131,13 @@ func (l *lab) refuses(repo string, code int, words string, options ...string) {
 	}
 }
 
-// invocations are the units of a host's bundle, each with the identity of its present run.
+// invocations are the units of a host's bundle, each with the identity of its
+// present run, without those that something else starts, such as a timer.
 func (l *lab) invocations(host string) map[string]string {
 	l.Helper()
 	out := map[string]string{}
 	for line := range strings.Lines(l.on(host, "sh", "-c",
-		`for u in $(cut -f2 /var/lib/gen/generations/$(cat /var/lib/gen/current)/UNITS); do echo "$u $(systemctl show -p InvocationID --value $u)"; done`)) {
+		`for u in $(awk -F'\t' '$3 != "hold" {print $2}' /var/lib/gen/generations/$(cat /var/lib/gen/current)/UNITS); do echo "$u $(systemctl show -p InvocationID --value $u)"; done`)) {
 		unit, id, _ := strings.Cut(strings.TrimSpace(line), " ")
 		out[unit] = id
 	}

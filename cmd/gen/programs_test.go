@@ -302,6 +302,7 @@ func unpacked(t *testing.T, image string) (root string) {
 // TestProgramsKnowTheirFields looks at documents field by field.
 func TestProgramsKnowTheirFields(t *testing.T) {
 	for _, p := range []struct{ table, image, files string }{
+		{"grafana-dashboard", "grafana/grafana", "/etc/grafana/dashboards/*/*.json"},
 		{"grafana-dashboards", "grafana/grafana", "/etc/grafana/provisioning/dashboards/*.yaml"},
 		{"grafana-datasources", "grafana/grafana", "/etc/grafana/provisioning/datasources/*.yaml"},
 		{"nextcloud-config", "library/nextcloud", "/etc/nextcloud/config.json"},
@@ -359,6 +360,7 @@ var environments = map[string]string{
 	"navidys/prometheus-podman-exporter":    "podman-exporter-env",
 	"oliver006/redis_exporter":              "redis-exporter-env",
 	"prometheus/mysqld-exporter":            "mysqld-exporter-env",
+	"prometheus/node-exporter":              "node-exporter-env",
 	"prometheuscommunity/postgres-exporter": "postgres-exporter-env",
 	"xperimental/nextcloud-exporter":        "nextcloud-exporter-env",
 }

@@ -24,6 +24,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		c.aliases()
 		c.meshKeys()
 		c.secrets()
+		c.watched()
 	}
 	for _, h := range f.Hosts {
 		host := &hostChecker{checker: c, host: h}

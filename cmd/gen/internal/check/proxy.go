@@ -20,6 +20,9 @@ func (c *hostChecker) proxy() {
 	for _, s := range c.host.Services {
 		for _, cont := range s.V.Containers {
 			for _, d := range cont.V.Derived {
+				if d.V.V != "routes" {
+					continue
+				}
 				name := fleet.ContainerName(s.Name, cont.Name)
 				if len(proxies) > 0 {
 					c.find(finding.Proxy, at(d.Pos, s.Pos), "%s and %s both want to be the proxy", proxies[0], name).And(first).
@@ -164,7 +167,7 @@ func (k *containerChecker) exposed() {
 	for _, p := range c.Ports {
 		check(p.V.Container, p.V.Protocol.V, "the published port "+p.Name, p.Pos)
 	}
-	if len(c.Derived) > 0 {
+	if slices.ContainsFunc(c.Derived, func(d fleet.Entry[fleet.Val[string]]) bool { return d.V.V == "routes" }) {
 		return // what the proxy leads to in itself is on its own loopback
 	}
 	for _, r := range c.Routes {

@@ -69,6 +69,19 @@ func Obj(pairs ...any) *Node {
 // Set adds a field at the end.
 func (n *Node) Set(name string, v *Node) { n.Fields = append(n.Fields, Field{name, v}) }
 
+// Clone is a copy that shares nothing with n.
+func (n *Node) Clone() *Node {
+	c := *n
+	c.Items, c.Fields = slices.Clone(n.Items), slices.Clone(n.Fields)
+	for i, item := range c.Items {
+		c.Items[i] = item.Clone()
+	}
+	for i, f := range c.Fields {
+		c.Fields[i].Value = f.Value.Clone()
+	}
+	return &c
+}
+
 // Get is the value at a path of fields, and nil where there is none.
 func (n *Node) Get(path ...string) *Node {
 	for _, name := range path {

@@ -205,6 +205,7 @@ type Service struct {
 	Units      Map[*Unit]
 	Alerts     Map[*Alert]
 	Probes     Map[*Probe]
+	Tells      Map[*Tell]
 	Restore    []Val[string]
 	Without    Without
 
@@ -326,8 +327,9 @@ type Volume struct {
 
 // Metrics are what a container says of itself to Prometheus.
 type Metrics struct {
-	Port Val[int]
-	Path Val[string]
+	Port  Val[int]
+	Path  Val[string]
+	Names []Val[string] // nil if unknown
 }
 
 // A Database is what a container is the server of.
@@ -340,17 +342,34 @@ type Database struct {
 
 // An Alert is a condition that somebody should know of.
 type Alert struct {
+	Threshold   Val[string]
 	Expr        Val[string]
 	For         Val[Seconds]
 	Severity    Val[string]
 	Summary     Val[string]
 	Description Val[string]
+	Fleet       Val[bool]
+	Symptom     Val[bool]
+	Test        *AlertTest
+}
+
+// An AlertTest is series that prove an alert.
+type AlertTest struct {
+	Fires  Map[Val[string]]
+	Silent Map[Val[string]]
+	Back   Val[Seconds]
 }
 
 // A Probe is an address that must answer.
 type Probe struct {
 	URL  Val[string]
 	Body Val[string]
+}
+
+// A Tell is a way out for what is wrong.
+type Tell struct {
+	Through Val[string]
+	Of      Val[string]
 }
 
 // A Mount is a file or directory of the host inside a container.

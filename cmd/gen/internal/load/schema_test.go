@@ -25,7 +25,7 @@ var modelled = map[string]reflect.Type{
 	"#Network": reflect.TypeFor[fleet.Network](), "#PublishedPort": reflect.TypeFor[fleet.PublishedPort](), "#Route": reflect.TypeFor[fleet.Route](),
 	"#Store": reflect.TypeFor[fleet.Store](), "#Mail": reflect.TypeFor[fleet.Mail](), "#Without": reflect.TypeFor[fleet.Without](), "#Tags": reflect.TypeFor[fleet.Tags](),
 	"#Image": reflect.TypeFor[fleet.Image](), "#Metrics": reflect.TypeFor[fleet.Metrics](), "#Database": reflect.TypeFor[fleet.Database](),
-	"#Alert": reflect.TypeFor[fleet.Alert](), "#Probe": reflect.TypeFor[fleet.Probe](),
+	"#Alert": reflect.TypeFor[fleet.Alert](), "#Probe": reflect.TypeFor[fleet.Probe](), "#Tell": reflect.TypeFor[fleet.Tell](), "#AlertTest": reflect.TypeFor[fleet.AlertTest](),
 	"#Line": reflect.TypeFor[fleet.Line](), "#Reload": reflect.TypeFor[fleet.Reload](), "#Unit": reflect.TypeFor[fleet.Unit](),
 	"#RoamingPeer": reflect.TypeFor[fleet.RoamingPeer](), "#SSH": reflect.TypeFor[fleet.SSH](), "#Opening": reflect.TypeFor[fleet.Opening](),
 	"#Upgrades":  reflect.TypeFor[fleet.Upgrades](),

@@ -238,6 +238,7 @@ var patterns = map[string]string{
 	`=~"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"`:           "a bucket's name",
 	`=~"^[^@ ]+@[^@ ]+$"`:                              "a mail address",
 	`=~"^[A-Z][A-Za-z0-9]*$"`:                          "a name such as DiskFull",
+	`=~"^[a-z_][a-z0-9_]*$"`:                           "what names of metrics begin with, such as pg_",
 	`=~"^https://"`:                                    "an address that begins with https://",
 	`=~"^https?://"`:                                   "an address that begins with https:// or http://",
 	`=~"^[A-Za-z0-9-]+$"`:                              "the name of a header",

@@ -144,12 +144,13 @@ func healthFact(_ *fleet.Service, c *fleet.Container) string {
 var serviceFacts = []struct {
 	name    string
 	facts   func(*fleet.Service) []string
-	without func(*fleet.Without) fleet.Val[string]
+	without func(*fleet.Without) fleet.Val[string] // nil for what few services have
 }{
 	{"public names", routeFacts, func(w *fleet.Without) fleet.Val[string] { return w.Routes }},
 	{"metrics", metricFacts, func(w *fleet.Without) fleet.Val[string] { return w.Metrics }},
 	{"alerts", alertFacts, func(w *fleet.Without) fleet.Val[string] { return w.Alerts }},
 	{"probes", probeFacts, func(w *fleet.Without) fleet.Val[string] { return w.Probes }},
+	{"tells people", tellFacts, nil},
 	{"settings", settingFacts, func(w *fleet.Without) fleet.Val[string] { return w.Settings }},
 	{"secrets", secretFacts, func(w *fleet.Without) fleet.Val[string] { return w.Secrets }},
 	{"data and backup", volumeFacts, func(w *fleet.Without) fleet.Val[string] { return w.Volumes }},
@@ -162,6 +163,12 @@ func serviceTable(s *fleet.Service) string {
 	b.WriteString("| service | as a whole |\n|---|---|\n")
 	for _, row := range serviceFacts {
 		cell := strings.Join(row.facts(s), "<br>")
+		if row.without == nil {
+			if cell != "" {
+				b.WriteString("| " + row.name + " | " + cell + " |\n")
+			}
+			continue
+		}
 		if w := row.without(&s.Without); w.Set {
 			cell = strings.TrimPrefix(cell+"<br>"+reason("none", w), "<br>")
 		}
@@ -212,6 +219,9 @@ func metricFacts(s *fleet.Service) (out []string) {
 func alertFacts(s *fleet.Service) (out []string) {
 	for _, a := range s.Alerts {
 		fact := fmt.Sprintf("%s (%s): %s; %s for %s", a.Name, a.V.Severity.V, plain(a.V.Summary.V), code(a.V.Expr.V), short(a.V.For.V))
+		if a.V.Threshold.Set {
+			fact += ", threshold " + a.V.Threshold.V
+		}
 		if a.V.Description.Set {
 			fact += ". " + plain(a.V.Description.V)
 		}
@@ -226,6 +236,14 @@ func probeFacts(s *fleet.Service) (out []string) {
 		if p.V.Body.Set {
 			fact += " says " + code(p.V.Body.V)
 		}
+		out = append(out, fact)
+	}
+	return out
+}
+
+func tellFacts(s *fleet.Service) (out []string) {
+	for _, t := range s.Tells {
+		fact := fmt.Sprintf("%s: of %s, through %s", t.Name, t.V.Of.V, t.V.Through.V)
 		out = append(out, fact)
 	}
 	return out

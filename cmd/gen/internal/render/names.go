@@ -6,6 +6,7 @@ import (
 
 	"gen.example/cmd/gen/internal/doc"
 	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/watch"
 )
 
 // The names that a service's parts have on the host. Checks and backends share
@@ -125,7 +126,7 @@ func EntryPoints(r *fleet.Route) []fleet.Val[string] {
 }
 
 // MetricsPath is where on that entry point a container's metrics are.
-func MetricsPath(service, name string) string { return "/" + service + "/" + name }
+func MetricsPath(service, name string) string { return watch.MetricsPath(service, name) }
 
 // secretTarget is where a container sees a secret.
 func secretTarget(name string, u *fleet.SecretUse) string {
@@ -158,6 +159,13 @@ func mountDirs(c *fleet.Container) map[string]bool {
 	}
 	for _, d := range c.Derived {
 		dirs[d.Name] = true
+	}
+	for dir := range dirs {
+		for above := path.Dir(dir); above != "/"; above = path.Dir(above) {
+			if dirs[above] {
+				delete(dirs, dir)
+			}
+		}
 	}
 	return dirs
 }

@@ -55,6 +55,8 @@ func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 		t.Add(backend(r.fleet, h)...)
 	}
 	t.Add(firewall(r.fleet, h, r.ledger)...)
+	t.Add(watching(r.fleet, h, r.ledger)...)
+	modules(r.fleet, r.ledger, h, t.Files)
 	t.Secrets = secrets(r.fleet, h)
 	t.Lines = lines(h)
 	t.UserData = func(sums string) []byte { return UserData(r.fleet, h, sums) }
@@ -79,6 +81,7 @@ func (r *Renderer) Fleet() *tree.Tree {
 	f, t := r.fleet, &tree.Tree{Host: "fleet"}
 	t.Add(dnsZone(f), dnsTable(f), releases(f), catalogue(f), topology(f, r.ledger))
 	t.Add(exposed(f, r.ledger)...)
+	t.Add(alertTests(f)...)
 	return t
 }
 

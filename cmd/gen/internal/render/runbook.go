@@ -43,6 +43,7 @@ func (r *runbook) write() {
 	r.rebuild()
 	r.restore()
 	r.checks()
+	r.alarms()
 	r.move()
 	r.remove()
 }

@@ -52,7 +52,7 @@ local host = {
 };
 local service = {
   title: self.name, containers: {}, pod: false, images: {}, network: {unit: {}}, volumes: {}, secrets: {}, lines: {},
-  files: {}, units: {}, alerts: {}, probes: {}, restore: [], without: {}, calls: [], records: {},
+  files: {}, units: {}, alerts: {}, probes: {}, tells: {}, restore: [], without: {}, calls: [], records: {},
 };
 local container = {
   command: [], env: {}, secrets: {}, volumes: {}, mounts: {}, files: {}, derived: {}, needs: {}, oneshot: false,
@@ -61,7 +61,7 @@ local container = {
 local health = {interval: '30s', timeout: '5s', retries: 3};
 local volume = {mode: '0700', named: false, unit: {}};
 local metrics = {path: '/metrics'};
-local alert = {'for': '5m', severity: 'warning'};
+local alert = {'for': '5m', severity: 'warning', fleet: false, symptom: false};
 local file = {mode: '0644', owner: '0:0', on: 'restart', units: []};
 local route = {audience: 'internet', entryPoints: [], paths: [], except: [], headers: {}, redirects: {}};
 local line = {accepts: [], back: false};
