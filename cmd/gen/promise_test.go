@@ -210,11 +210,11 @@ func stats(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// TestEveryFieldHasAReader changes each field of two fleets that use all of them,
+// TestEveryFieldHasAReader changes each field of fleets that use all of them,
 // one at a time: what gen writes, or what it finds, must change with it.
 func TestEveryFieldHasAReader(t *testing.T) {
 	read := map[string]bool{} // by type and field: whether any change of it had an effect
-	for _, name := range []string{"everything", "exposure"} {
+	for _, name := range []string{"everything", "exposure", "backups"} {
 		f, fs := load.Fleet(os.DirFS(cases + "/" + name))
 		if len(fs) > 0 {
 			t.Fatal(fs)

@@ -24,7 +24,9 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		c.aliases()
 		c.meshKeys()
 		c.secrets()
+		c.repositories()
 	}
+	c.retention()
 	for _, h := range f.Hosts {
 		host := &hostChecker{checker: c, host: h}
 		host.identity()
@@ -39,6 +41,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		host.sysctl()
 		host.ownSecrets()
 		host.userData()
+		host.backups()
 		for _, s := range h.Services {
 			host.service(s)
 			host.names(s)

@@ -280,10 +280,11 @@ func secretFacts(s *fleet.Service) (out []string) {
 
 // backups are the words for how a copy of a volume is made.
 var backups = map[string]string{
-	"stop": "copied while its containers are stopped",
-	"copy": "copied as it is",
-	"dump": "dumped by its database",
-	"none": "no backup",
+	"stop":     "copied while its containers are stopped",
+	"snapshot": "copied from a snapshot of the file system, made while its containers are stopped",
+	"copy":     "copied as it is",
+	"dump":     "dumped by its database",
+	"none":     "no backup",
 }
 
 func volumeFacts(s *fleet.Service) (out []string) {

@@ -50,6 +50,8 @@ func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 		t.Add(backend(r.fleet, h)...)
 	}
 	t.Add(firewall(r.fleet, h, r.ledger)...)
+	t.Add(r.book(h).backups()...)
+	t.Images = backupImages(r.fleet, h)
 	t.Secrets = secrets(r.fleet, h)
 	t.Lines = lines(h)
 	t.UserData = func(sums string) []byte { return UserData(r.fleet, h, sums) }
@@ -74,6 +76,7 @@ func (r *Renderer) Fleet() *tree.Tree {
 	f, t := r.fleet, &tree.Tree{Host: "fleet"}
 	t.Add(dnsZone(f), dnsTable(f), releases(f), catalogue(f), topology(f, r.ledger))
 	t.Add(exposed(f, r.ledger)...)
+	t.Add(objectStore(f)...)
 	return t
 }
 
