@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 		runtime.LockOSThread() // strace counts calls by the thread
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
+	if file := os.Getenv("GEN_TEST_MONITOR"); file != "" {
+		serveMonitor(file)
+	}
 	os.Exit(m.Run())
 }
 

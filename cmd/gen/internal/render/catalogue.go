@@ -252,6 +252,9 @@ func settingFacts(s *fleet.Service) (out []string) {
 
 func secretFacts(s *fleet.Service) (out []string) {
 	for _, e := range s.Secrets {
+		if e.Name == fleet.BackupPassword { // every service that is backed up has it
+			continue
+		}
 		fact := fmt.Sprintf("%s (%d characters)", e.Name, e.V.Length.V)
 		if e.V.Form.Set {
 			fact = fmt.Sprintf("%s (%s)", e.Name, code(e.V.Form.V))
