@@ -35,6 +35,24 @@ func (c *hostChecker) backups() {
 	for _, s := range kept {
 		c.restorable(s)
 	}
+	for _, s := range c.host.Services {
+		c.onlyHere(s)
+	}
+}
+
+// passing are directories that no restart of the machine leaves as they were.
+var passing = regexp.MustCompile(`^/(dev|proc|run|sys|tmp)(/|$)`)
+
+// onlyHere finds data that is in no volume: nothing would bring it back.
+func (c *hostChecker) onlyHere(s fleet.Entry[*fleet.Service]) {
+	for _, cont := range s.V.Containers {
+		for _, m := range cont.V.Mounts {
+			if m.V.Writable.V && !passing.MatchString(m.V.Host.V) {
+				c.find(finding.Restore, at(m.Pos, cont.Pos, s.Pos), "%s: %s writes to %s of the host, which is in no backup", s.Name, cont.Name, m.V.Host.V).
+					Hintf("make it a volume of the service")
+			}
+		}
+	}
 }
 
 // clock is a time of day in seconds.
