@@ -162,7 +162,7 @@ func (l *lab) restarted(host string, before map[string]string) (units []string) 
 // every container healthy that can be asked.
 func (l *lab) healthy(host string) {
 	l.Helper()
-	held := strings.Fields(l.on(host, "sh", "-c", `awk -F'\t' '$3 == "hold" || $3 == "once" {print $2}' /var/lib/gen/generations/$(cat /var/lib/gen/current)/UNITS`))
+	held := strings.Fields(l.on(host, "sh", "-c", `awk -F'\t' '$3 == "hold" || $3 == "once" || $2 ~ /^(podman-auto-update|apt-daily-upgrade)[.]service$/ {print $2}' /var/lib/gen/generations/$(cat /var/lib/gen/current)/UNITS`))
 	for unit := range l.invocations(host) {
 		if slices.Contains(held, unit) {
 			continue
