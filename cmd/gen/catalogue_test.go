@@ -57,7 +57,7 @@ func TestCatalogueIsWhole(t *testing.T) {
 			}
 		}
 	}
-	if seen < 12 {
+	if seen < 11 {
 		t.Errorf("only %d services were found", seen)
 	}
 }

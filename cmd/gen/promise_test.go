@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 		fmt.Println(http.ListenAndServe(address, newRegistry()))
 		os.Exit(1)
 	}
+	if file := os.Getenv("GEN_TEST_MONITOR"); file != "" {
+		serveMonitor(file)
+	}
 	os.Exit(m.Run())
 }
 
@@ -215,11 +218,11 @@ func stats(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// TestEveryFieldHasAReader changes each field of three fleets that use all of them,
+// TestEveryFieldHasAReader changes each field of fleets that use all of them,
 // one at a time: what gen writes, or what it finds, must change with it.
 func TestEveryFieldHasAReader(t *testing.T) {
 	read := map[string]bool{} // by type and field: whether any change of it had an effect
-	for _, name := range []string{"everything", "exposure", "watched"} {
+	for _, name := range []string{"everything", "exposure", "watched", "backups"} {
 		f, fs := load.Fleet(os.DirFS(cases + "/" + name))
 		if len(fs) > 0 {
 			t.Fatal(fs)

@@ -80,7 +80,11 @@ func (p *paper) isWhole() {
 			has(v.Name)
 			if v.V.Backup.V != "none" {
 				kept = true
-				has("mv -T " + v.Name + " " + v.Name + ".old")
+				if slices.ContainsFunc(p.fleet.BackedUp(p.host), func(b fleet.Entry[*fleet.Service]) bool { return b.Name == s.Name }) {
+					has("gen-backup restore " + s.Name + " --replace")
+				} else {
+					has("mv -T " + v.Name + " " + v.Name + ".old")
+				}
 			}
 		}
 		for _, step := range s.V.Restore {
@@ -195,7 +199,7 @@ func (p *paper) namesPaths() {
 		}
 	}
 	for _, dir := range p.all(`/srv(/[\w.-]+)*`) {
-		if !made[strings.TrimSuffix(strings.TrimSuffix(dir, "."), ".old")] {
+		if !made[strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(dir, "."), ".old"), "/.before")] {
 			p.Errorf("nothing makes %s", dir)
 		}
 	}

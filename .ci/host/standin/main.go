@@ -1,5 +1,5 @@
 // Standin plays, in a test host, programs whose images cannot be had there: Nextcloud, Synapse,
-// HedgeDoc, Authentik, Grafana, Kopia and two exporters, as far as a unit, a proxy and a database
+// HedgeDoc, Authentik, Grafana and two exporters, as far as a unit, a proxy and a database
 // can tell.
 //
 // An image holds this one binary under the names that upstream's entrypoint, command and health
@@ -36,7 +36,6 @@ var parts = map[string]func(args []string) error{
 
 	"run.sh": grafana,
 
-	"kopia": kopia,
 
 	"nextcloud-exporter":         nextcloudExporter,
 	"prometheus-podman-exporter": podmanExporter,

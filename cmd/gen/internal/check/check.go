@@ -25,7 +25,9 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		c.meshKeys()
 		c.secrets()
 		c.watched()
+		c.repositories()
 	}
+	c.retention()
 	for _, h := range f.Hosts {
 		host := &hostChecker{checker: c, host: h}
 		host.identity()
@@ -40,6 +42,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		host.sysctl()
 		host.ownSecrets()
 		host.userData()
+		host.backups()
 		for _, s := range h.Services {
 			host.service(s)
 			host.names(s)

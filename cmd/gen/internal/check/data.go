@@ -40,6 +40,9 @@ func (c *hostChecker) volumes(s fleet.Entry[*fleet.Service]) {
 		case b == "copy" && c.databaseOn(s.V, v.Name) != nil:
 			c.find(finding.Backup, where, "%s would be copied while its database writes to it", what).
 				Hintf("say backup: \"dump\" or \"stop\"")
+		case b == "snapshot" && !c.host.Backups.Snapshots.Set:
+			c.find(finding.Backup, where, "%s is to be copied from a snapshot, and the host does not say what makes one", what).
+				Hintf("say backups: snapshots: \"btrfs\" or \"lvm\" at the host, if /srv is on one, or backup: \"stop\"")
 		}
 		if len(v.V.Unit) > 0 && !v.V.Named.V {
 			c.find(finding.UnitKey, at(v.V.Unit[0].Pos, v.Pos, s.Pos), "%s is a directory, and has no unit", what).

@@ -139,7 +139,7 @@ func (w *watchChecker) backups() {
 			return t.Host == h && watch.Exported("gen_backup_last_success_timestamp_seconds", []*watch.Target{t})
 		})
 		for _, s := range h.Services {
-			if render.BackedUp(w.fleet, h, s.V) && (!told || !asked["gen_expected_backup"] || !asked["gen_backup_last_success_timestamp_seconds"]) {
+			if w.fleet.BacksUp(h, s.V) && (!told || !asked["gen_expected_backup"] || !asked["gen_backup_last_success_timestamp_seconds"]) {
 				w.find(finding.BackupUnwatched, at(s.Pos), "%s: nobody would see that the backups of %s have stopped", h.Name.V, s.Name).
 					Hintf("run node_exporter on %s, which tells when the last one was, and leave %s its alerts", h.Name.V, w.place.Service.Name)
 				break // one is missing for all of the host's

@@ -72,6 +72,9 @@ const (
 	Contents Code = "GEN403"
 	DataLine Code = "GEN404"
 	Backup   Code = "GEN405"
+	Schedule Code = "GEN406"
+	Store    Code = "GEN407"
+	Restore  Code = "GEN408"
 
 	NotAge          Code = "GEN501"
 	SecretReference Code = "GEN502"
@@ -161,6 +164,9 @@ var Meanings = []struct {
 	{Contents, "A file has no contents, more than one kind of them, or some that its format cannot hold."},
 	{DataLine, "A data line is malformed or guards nothing."},
 	{Backup, "A copy of a volume would not be consistent, or there is none and no reason why."},
+	{Schedule, "Backups would begin while something else stops services, cannot end in their time, or would be called old before they are."},
+	{Store, "The object store would let a backup go before its loss is noticed, two hosts write one repository, or drills lead nowhere."},
+	{Restore, "A backup could not be brought back: a step or a database is not what the script can run, or what is needed lies in it."},
 	{NotAge, "A file in hosts/secrets or hosts/keys is not an age file, or holds a private key in the clear."},
 	{SecretReference, "A container reads a secret that its service does not declare, or two in one place."},
 	{NoCiphertext, "A secret is declared, and hosts/secrets has no file for it."},

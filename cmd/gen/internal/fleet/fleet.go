@@ -84,9 +84,22 @@ type Operator struct {
 
 // A Store is a bucket of an S3-compatible object store.
 type Store struct {
-	Endpoint Val[string]
-	Region   Val[string]
-	Bucket   Val[string]
+	Endpoint   Val[string]
+	Region     Val[string]
+	Bucket     Val[string]
+	Prefix     Val[string]
+	Lock       Val[int] // days
+	LockMode   Val[string]
+	Keep       Keep
+	Principals Map[Val[string]]
+	Kopia      Val[string]
+}
+
+// Keep is how long snapshots are kept.
+type Keep struct {
+	Daily   Val[int]
+	Weekly  Val[int]
+	Monthly Val[int]
 }
 
 // Mail is a server that takes mail from services.
@@ -135,6 +148,7 @@ type Host struct {
 	Packages    []Val[string]
 	Upgrades    Upgrades
 	Swap        Val[string]
+	Backups     Backups
 	Bundle      Val[string]
 	Openings    Map[*Opening]
 	Internet    []Val[string] // nil for any
@@ -145,6 +159,20 @@ type Host struct {
 
 	// Pos is where the user wrote the host's name.
 	Pos token.Pos `cue:"-"`
+}
+
+// Backups is how a host's services are backed up.
+type Backups struct {
+	Enabled   Val[bool]
+	Why       Val[string]
+	At        Val[string]
+	Window    Val[Seconds]
+	Limit     Val[Seconds]
+	Fresh     Val[Seconds]
+	Snapshots Val[string]
+	Ping      Val[bool]
+	Drills    []Val[string]
+	DrillAt   Val[string]
 }
 
 // MeshPeer is a host's place in the mesh.
@@ -259,6 +287,7 @@ type Container struct {
 	Routes       Map[*Route]
 	Metrics      Map[*Metrics]
 	Database     *Database
+	Restored     []*Step
 	Reload       *Reload
 	Unit         Sections
 
@@ -338,6 +367,13 @@ type Database struct {
 	Name      Val[string]
 	User      Val[string]
 	Localhost Val[bool]
+	Without   []Val[string]
+}
+
+// A Step is a command in a container.
+type Step struct {
+	Command []Val[string]
+	User    Val[string]
 }
 
 // An Alert is a condition that somebody should know of.

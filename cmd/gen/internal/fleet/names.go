@@ -10,8 +10,8 @@ import (
 // ContainerName is podman's name of a service's container, and the stem of its unit.
 func ContainerName(service, container string) string { return service + "-" + container }
 
-// BackupUnit is the unit that backs a service up: it is activating while it does.
-func BackupUnit(service string) string { return "gen-backup-" + service + ".service" }
+// BackupUnit is the stem of the unit that backs a service up, which is activating while it does, and of its timer.
+func BackupUnit(service string) string { return "gen-backup-" + service }
 
 // Interface is the name of a service's bridge.
 func Interface(service string) string { return "pm-" + service }

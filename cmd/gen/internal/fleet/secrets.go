@@ -60,9 +60,9 @@ func (w *Wanted) Command(verb string) string {
 // hosts in their order.
 func (f *Fleet) Wanted() []*Wanted {
 	byName := map[string]*Wanted{}
-	add := func(h *Host, owner string, secrets Map[*Secret], near ...token.Pos) {
+	add := func(h, of *Host, owner string, secrets Map[*Secret], near ...token.Pos) {
 		for _, e := range secrets {
-			name := h.SecretName(owner, e.Name)
+			name := of.SecretName(owner, e.Name)
 			w := byName[name]
 			if w == nil {
 				w = &Wanted{Name: name, Owner: owner, Short: e.Name, Secret: e.V}
@@ -74,9 +74,14 @@ func (f *Fleet) Wanted() []*Wanted {
 		}
 	}
 	for _, h := range f.Hosts {
-		add(h, h.Name.V, h.Secrets, h.Pos)
+		add(h, h, h.Name.V, h.Secrets, h.Pos)
 		for _, s := range h.Services {
-			add(h, s.Name, s.V.Secrets, s.Pos, h.Pos)
+			add(h, h, s.Name, s.V.Secrets, s.Pos, h.Pos)
+		}
+		for _, d := range f.Drills(h) {
+			if password, ok := d.Service.V.Secrets.Get(BackupPassword); ok {
+				add(h, d.Host, d.Service.Name, Map[*Secret]{{Name: BackupPassword, Pos: d.Pos, V: password}}, d.Pos, h.Pos)
+			}
 		}
 	}
 	var all []*Wanted

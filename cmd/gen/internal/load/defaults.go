@@ -17,7 +17,7 @@ func defaults(h *fleet.Host) {
 			byDefault(&c.V.Update, "none", c.Pos)
 		}
 		for _, v := range s.V.Volumes {
-			byDefault(&v.V.Backup, "stop", v.Pos)
+			byDefault(&v.V.Backup, h.AtRest(), v.Pos)
 		}
 	}
 }

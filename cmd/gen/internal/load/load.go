@@ -73,6 +73,7 @@ func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 		}
 	}
 	slices.SortFunc(f.Hosts, func(a, b *fleet.Host) int { return cmp.Compare(a.Name.V, b.Name.V) })
+	f.AskForBackupKeys()
 }
 
 // merge adds what was found in another evaluation. A mistake that several hosts

@@ -270,6 +270,9 @@ func settingFacts(s *fleet.Service) (out []string) {
 
 func secretFacts(s *fleet.Service) (out []string) {
 	for _, e := range s.Secrets {
+		if e.Name == fleet.BackupPassword { // every service that is backed up has it
+			continue
+		}
 		fact := fmt.Sprintf("%s (%d characters)", e.Name, e.V.Length.V)
 		if e.V.Form.Set {
 			fact = fmt.Sprintf("%s (%s)", e.Name, code(e.V.Form.V))
@@ -298,10 +301,11 @@ func secretFacts(s *fleet.Service) (out []string) {
 
 // backups are the words for how a copy of a volume is made.
 var backups = map[string]string{
-	"stop": "copied while its containers are stopped",
-	"copy": "copied as it is",
-	"dump": "dumped by its database",
-	"none": "no backup",
+	"stop":     "copied while its containers are stopped",
+	"snapshot": "copied from a snapshot of the file system, made while its containers are stopped",
+	"copy":     "copied as it is",
+	"dump":     "dumped by its database",
+	"none":     "no backup",
 }
 
 func volumeFacts(s *fleet.Service) (out []string) {

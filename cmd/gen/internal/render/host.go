@@ -162,6 +162,16 @@ func secrets(f *fleet.Fleet, h *fleet.Host) (out []*tree.Secret) {
 			})
 		})
 	}
+	for _, d := range f.Drills(h) {
+		name := d.Host.SecretName(d.Service.Name, fleet.BackupPassword)
+		target := tree.Target{At: fleet.DrillPassword(d.Service.Name), Owner: "0:0", Mode: "0400", Pos: d.Pos}
+		i := slices.IndexFunc(out, func(s *tree.Secret) bool { return s.Name == name })
+		if i < 0 {
+			c := f.Ciphertexts[name]
+			i, out = len(out), append(out, &tree.Secret{Name: name, Payload: c.Payload, Bytes: c.Bytes})
+		}
+		out[i].Targets = append(out[i].Targets, target)
+	}
 	return out
 }
 

@@ -25,6 +25,9 @@ type outline struct {
 // outline that feed readers import (OPML 2.0).
 func releases(f *fleet.Fleet) *tree.File {
 	images := map[string][]string{} // by feed
+	if f.Store != nil {
+		images["https://github.com/kopia/kopia/releases.atom"] = []string{f.Store.Kopia.V}
+	}
 	for _, h := range f.Hosts {
 		for _, s := range h.Services {
 			for _, c := range s.V.Containers {

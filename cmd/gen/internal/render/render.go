@@ -57,6 +57,8 @@ func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 	t.Add(firewall(r.fleet, h, r.ledger)...)
 	t.Add(watching(r.fleet, h, r.ledger)...)
 	modules(r.fleet, r.ledger, h, t.Files)
+	t.Add(r.book(h).backups()...)
+	t.Images = backupImages(r.fleet, h)
 	t.Secrets = secrets(r.fleet, h)
 	t.Lines = lines(h)
 	t.UserData = func(sums string) []byte { return UserData(r.fleet, h, sums) }
@@ -82,6 +84,7 @@ func (r *Renderer) Fleet() *tree.Tree {
 	t.Add(dnsZone(f), dnsTable(f), releases(f), catalogue(f), topology(f, r.ledger))
 	t.Add(exposed(f, r.ledger)...)
 	t.Add(alertTests(f)...)
+	t.Add(objectStore(f)...)
 	return t
 }
 

@@ -25,11 +25,17 @@ type runbook struct {
 // Runbook is how a host is built anew from nothing, how its services come back,
 // move away, and how it ends.
 func (r *Renderer) Runbook(h *fleet.Host) []byte {
+	b := r.book(h)
+	b.write()
+	return slices.Clone(b.Bytes())
+}
+
+// book is what a runbook is written from, still empty.
+func (r *Renderer) book(h *fleet.Host) *runbook {
 	b := &runbook{fleet: r.fleet, host: h, sockets: r.ledger.On(h), wanted: r.wanted}
 	b.leading = r.leading(append(b.public(), b.meshed()...))
 	b.proxy, _, _, _ = h.ProxyContainer()
-	b.write()
-	return slices.Clone(b.Bytes())
+	return b
 }
 
 func (r *runbook) write() {
@@ -330,7 +336,7 @@ func (r *runbook) atHand() {
 	}
 	switch {
 	case len(r.kept()) == 0:
-	case len(r.storers()) == 0:
+	case len(r.fleet.BackedUp(r.host)) == 0:
 		r.say("- A copy of the data, if you have one elsewhere: nothing on this host reaches an object store.")
 	default:
 		r.say("- The bucket %s at %s, where the backups are. What opens it, `gen secret show` prints: %s.",
@@ -422,25 +428,17 @@ func (r *runbook) kept() (out []fleet.Entry[*fleet.Service]) {
 	return out
 }
 
-// storeSecrets are the names of the secrets of those.
+// storeSecrets are the names of the secrets that open the backups.
 func (r *runbook) storeSecrets() (names []string) {
-	for _, s := range r.storers() {
-		names = append(names, r.secretsOf(s)...)
+	for _, s := range r.fleet.BackedUp(r.host) {
+		names = append(names, r.host.SecretName(s.Name, fleet.BackupPassword))
 	}
 	return names
 }
 
-// storers are the services that reach the object store: they name its bucket.
-func (r *runbook) storers() (names []string) {
-	if r.fleet.Store == nil {
-		return nil
-	}
-	for _, s := range r.host.Services {
-		if mentions(s.V, r.fleet.Store.Bucket.V) {
-			names = append(names, s.Name)
-		}
-	}
-	return names
+// backedUp reports whether a service has a repository in the store.
+func (r *runbook) backedUp(service string) bool {
+	return slices.ContainsFunc(r.fleet.BackedUp(r.host), func(s fleet.Entry[*fleet.Service]) bool { return s.Name == service })
 }
 
 func set(all ...fleet.Val[string]) (out []string) {

@@ -164,7 +164,7 @@ func (r *runbook) rebuild() {
 	}
 	r.firstPush(next, fresh)
 	if kept := r.kept(); len(kept) > 0 {
-		if len(r.storers()) > 0 {
+		if len(r.fleet.BackedUp(r.host)) > 0 {
 			next("**The data**, service by service: see [Restore](#restore). Until then the services are there and empty: go on at once.")
 		} else {
 			next("**The data** was on the machine alone. If you have a copy, it goes where [Restore](#restore) says; if not, the services begin empty.")

@@ -35,7 +35,9 @@ func (r *runbook) restore() {
 	if len(kept) == 0 {
 		return
 	}
-	if r.host.Environment.V != "production" && len(r.storers()) == 0 {
+	if why := r.host.Backups.Why; why.Set && !r.host.Backups.Enabled.V {
+		r.say("\nNothing of it is backed up: %s.", plain(why.V))
+	} else if r.host.Environment.V != "production" && len(r.fleet.BackedUp(r.host)) == 0 {
 		r.say("\nNothing of it is backed up, for it is no production host. Leave the rest of this part out if it may begin empty.")
 	}
 	if len(kept) > 1 {
@@ -75,6 +77,13 @@ func (r *runbook) restoreOne(s fleet.Entry[*fleet.Service]) {
 		for _, step := range s.V.Restore {
 			r.say("- %s", plain(step.V))
 		}
+	}
+	if r.backedUp(s.Name) {
+		r.say("\n1. Bring back the newest backup. What is there is set aside. The command stops the service, fills its volumes and its databases, starts it, and ends when it is healthy.")
+		r.shell("   ", r.on("gen-backup restore "+s.Name+" --replace"))
+		r.say("\n2. Remove what was set aside when all is well.")
+		r.shell("   ", r.on("rm -rf", data+s.Name+"/.before")+"\tlater")
+		return
 	}
 	r.say("\n1. Stop it, set aside what is there, and make its directories anew.")
 	aside := []string{"cd " + data + s.Name}
@@ -149,7 +158,7 @@ func backedUp(s *fleet.Service) (out []fleet.Entry[*fleet.Volume]) {
 // fillRows are the volumes that come back as files. A dumped one comes back by its database.
 func fillRows(s *fleet.Service) (rows []string) {
 	for _, v := range s.Volumes {
-		if v.V.Backup.V == "copy" || v.V.Backup.V == "stop" {
+		if v.V.Backup.V != "dump" && v.V.Backup.V != "none" {
 			rows = append(rows, fmt.Sprintf("%s: owner %s, mode %s; %s", code(VolumeDir(s.Name.V, v.Name)), v.V.Owner.V, v.V.Mode.V, backups[v.V.Backup.V]))
 		}
 	}
@@ -375,8 +384,6 @@ func (r *runbook) staysBecause(s fleet.Entry[*fleet.Service]) string {
 		return "runs nowhere"
 	case s.Name == r.proxy:
 		return "leads to what runs here"
-	case slices.Contains(r.storers(), s.Name):
-		return "keeps the backups of this host"
 	case len(s.V.Volumes) == 0 && !slices.ContainsFunc(s.V.Containers, func(c fleet.Entry[*fleet.Container]) bool { return !c.V.HostNetwork.V }):
 		return "looks at this machine"
 	}
@@ -390,12 +397,16 @@ func (r *runbook) moveOne(s fleet.Entry[*fleet.Service], to []*fleet.Host) {
 		commands = append(commands, "gen secret rekey "+strings.Join(names, " "))
 	}
 	if slices.ContainsFunc(s.V.Volumes, func(v fleet.Entry[*fleet.Volume]) bool { return !v.V.Named.V }) {
-		const unpack = "tar --numeric-owner -C /srv -x"
+		where, what := "/srv", s.Name
+		if r.backedUp(s.Name) { // and that this data is the repository's
+			where, what = "/", "srv/"+s.Name+" var/lib/gen/backup/"+s.Name
+		}
+		unpack := "tar --numeric-owner -C " + where + " -x"
 		there := "there " + unpack
 		if len(to) == 1 {
 			there = sshTo(to[0], loginAt(to[0]), "", unpack) + "\tto " + to[0].Name.V
 		}
-		commands = append(commands, r.on("tar --numeric-owner -C /srv -c", s.Name)+" | "+there)
+		commands = append(commands, r.on("tar --numeric-owner -C "+where+" -c", what)+" | "+there)
 	}
 	for _, v := range s.V.Volumes {
 		if v.V.Named.V {
@@ -510,7 +521,7 @@ func (r *runbook) remove() {
 			r.say("\n   %s has it as a peer until it gets what `gen mesh %s` then prints.", oneOf(peers), peers[0])
 		}
 	}
-	if storers := r.storers(); len(storers) > 0 {
+	if len(r.fleet.BackedUp(r.host)) > 0 {
 		next("Revoke its key at %s. Its backups stay in %s.%s", code(r.fleet.Store.Endpoint.V), code(r.fleet.Store.Bucket.V), r.backupKeys())
 	}
 	next("Erase its disk, and give the machine back.")
@@ -519,12 +530,8 @@ func (r *runbook) remove() {
 // backupKeys is what to keep as long as a backup.
 func (r *runbook) backupKeys() string {
 	var stable []string
-	for _, name := range r.storers() {
-		for _, e := range r.service(name).V.Secrets {
-			if e.V.Stable.V {
-				stable = append(stable, r.host.SecretName(name, e.Name))
-			}
-		}
+	for _, s := range r.fleet.BackedUp(r.host) {
+		stable = append(stable, r.host.SecretName(s.Name, fleet.BackupPassword))
 	}
 	if len(stable) == 0 {
 		return ""

@@ -90,8 +90,14 @@ func packages(h *fleet.Host) []string {
 	if h.Upgrades.Automatic.V {
 		names["unattended-upgrades"] = true
 	}
-	if h.Bundle.Set {
+	if h.Bundle.Set || h.Backups.Ping.V {
 		names["curl"] = true
+	}
+	switch h.Backups.Snapshots.V {
+	case "btrfs":
+		names["btrfs-progs"] = true
+	case "lvm":
+		names["lvm2"] = true
 	}
 	for _, p := range h.Packages {
 		names[p.V] = true

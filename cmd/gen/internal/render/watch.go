@@ -139,11 +139,11 @@ func expected(f *fleet.Fleet, p watch.Place) *doc.Node {
 					add("gen_expected_unit", h, "service", s.Name, "name", ContainerUnit(s.Name, c.Name))
 				}
 			}
-			if BackedUp(f, h, s.V) {
+			if f.BacksUp(h, s.V) {
 				add("gen_expected_backup", h, "service", s.Name)
 			}
 			if stopped(f, h, s.V) {
-				planned := `max_over_time(node_systemd_unit_state{host="` + h.Name.V + `",name="` + fleet.BackupUnit(s.Name) + `",state="activating"}[10m]) == 1`
+				planned := `max_over_time(node_systemd_unit_state{host="` + h.Name.V + `",name="` + fleet.BackupUnit(s.Name) + `.service",state="activating"}[10m]) == 1`
 				rules.Items = append(rules.Items, doc.Obj("record", doc.Str("gen_planned_stop", s.Pos), "expr", doc.Str(planned, s.Pos),
 					"labels", doc.Obj("host", doc.Str(h.Name.V, h.Pos), "environment", doc.Str(h.Environment.V, h.Pos), "service", doc.Str(s.Name, s.Pos))))
 			}
@@ -152,18 +152,12 @@ func expected(f *fleet.Fleet, p watch.Place) *doc.Node {
 	return group("expected", rules)
 }
 
-// BackedUp reports whether a copy of a service's data is kept elsewhere: on a
-// staging host nothing is.
-func BackedUp(f *fleet.Fleet, h *fleet.Host, s *fleet.Service) bool {
-	return f.Store != nil && h.Environment.V == "production" && slices.ContainsFunc(s.Volumes, func(v fleet.Entry[*fleet.Volume]) bool {
-		return v.V.Backup.V != "none"
-	})
-}
-
 // stopped reports whether a backup stops containers of a service. What happens
 // meanwhile is planned.
 func stopped(f *fleet.Fleet, h *fleet.Host, s *fleet.Service) bool {
-	return BackedUp(f, h, s) && slices.ContainsFunc(s.Volumes, func(v fleet.Entry[*fleet.Volume]) bool { return v.V.Backup.V == "stop" })
+	return f.BacksUp(h, s) && slices.ContainsFunc(s.Volumes, func(v fleet.Entry[*fleet.Volume]) bool {
+		return v.V.Backup.V == "stop" || v.V.Backup.V == "snapshot"
+	})
 }
 
 // alertExpr is an alert's expression, without result while a backup has stopped

@@ -49,6 +49,7 @@ local host = {
   pool: '10.90.0.0/16', sysctl: {'net.ipv4.ip_nonlocal_bind': 1, 'net.ipv6.ip_nonlocal_bind': 1},
   files: {}, units: {}, secrets: {}, openings: {}, packages: [],
   ssh: {port: 22, audience: 'internet', from: []}, upgrades: {automatic: true, time: '05:15', reboot: false},
+  backups: {enabled: true, at: '02:00', window: '2h', limit: '1h', fresh: '28h', ping: false, drills: [], drillAt: 'Sun 10:00'},
 };
 local service = {
   title: self.name, containers: {}, pod: false, images: {}, network: {unit: {}}, volumes: {}, secrets: {}, lines: {},
@@ -56,7 +57,7 @@ local service = {
 };
 local container = {
   command: [], env: {}, secrets: {}, volumes: {}, mounts: {}, files: {}, derived: {}, needs: {}, oneshot: false,
-  tasks: 1024, capabilities: [], hostNetwork: false, ports: {}, routes: {}, metrics: {}, unit: {},
+  tasks: 1024, capabilities: [], hostNetwork: false, ports: {}, routes: {}, metrics: {}, restored: [], unit: {},
 };
 local health = {interval: '30s', timeout: '5s', retries: 3};
 local volume = {mode: '0700', named: false, unit: {}};

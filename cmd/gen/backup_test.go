@@ -1,0 +1,510 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const backups = cases + "/backups"
+
+// A bucket is a real S3 server with object lock at the operator's place, with
+// the keys and policies that gen writes for it, and a monitor that is told of runs.
+type bucket struct {
+	*lab
+	out    string // what gen writes for the fleet
+	server *exec.Cmd
+	pings  string // the monitor's log
+	loop   []string
+}
+
+// newBucket makes it, and vps1 with a /srv of btrfs, and vps2.
+func newBucket(t *testing.T) *bucket {
+	t.Helper()
+	minio, mc := tool(t, "minio"), tool(t, "mc")
+	l := emptyLab(t)
+	b := &bucket{lab: l, out: filepath.Join(t.TempDir(), "out")}
+	mustGen(t, "-C", backups, "-o", b.out)
+	certs := filepath.Join(l.dir, "certs")
+	if err := os.MkdirAll(certs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.must("openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", certs+"/private.key", "-out", certs+"/public.crt", "-days", "30",
+		"-subj", "/CN=s3.example.org", "-addext", "subjectAltName=DNS:s3.example.org,IP:203.0.113.1")
+	b.machine("vps1")
+	b.machine("vps2")
+
+	b.server = exec.Command("../../.ci/host/lab", "net", l.dir, "env", "MINIO_ROOT_USER=operator", "MINIO_ROOT_PASSWORD=operator-secret",
+		minio, "server", "--quiet", "--certs-dir", certs, "--address", "203.0.113.1:443", filepath.Join(l.dir, "s3"))
+	b.background(b.server)
+	b.monitor()
+
+	b.eventually("the S3 server answers", func() bool {
+		_, err := b.tryMC("alias", "set", "op", "https://203.0.113.1", "operator", "operator-secret")
+		return err == nil
+	})
+	b.operator("env", "PATH="+filepath.Dir(mc)+":"+os.Getenv("PATH"), "MC_CONFIG_DIR="+b.config(), "SSL_CERT_FILE="+certs+"/public.crt",
+		"sh", filepath.Join(b.out, "fleet/store/bucket"), "create", "op")
+	for who, key := range map[string]string{"vps1": "vps1.backup", "vps2-drill": "vps2.drill"} {
+		b.mc("admin", "user", "add", "op", b.secret(key+"-access-key"), b.secret(key+"-secret-key"))
+		b.mc("admin", "policy", "create", "op", who, filepath.Join(b.out, "fleet/store", who+".json"))
+		b.mc("admin", "policy", "attach", "op", who, "--user", b.secret(key+"-access-key"))
+	}
+	for _, host := range []string{"vps1", "vps2"} {
+		b.identityOf(backups, host)
+		b.push(backups, host)
+	}
+	return b
+}
+
+// machine is a fresh host that knows where the S3 server is; vps1's /srv is btrfs.
+func (b *bucket) machine(name string) {
+	b.Helper()
+	b.run("up", b.dir, name, addresses[name]+"/24")
+	crt, err := os.ReadFile(filepath.Join(b.dir, "certs/public.crt"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.on(name, "sh", "-ec", "echo 203.0.113.1 s3.example.org >>/etc/hosts; printf '%s' \"$1\" >>/etc/ssl/certs/ca-certificates.crt", "sh", string(crt))
+	if name != "vps1" {
+		return
+	}
+	disk := filepath.Join(b.dir, "host/vps1/upper/var/disk")
+	b.on(name, "truncate", "-s", "3G", "/var/disk")
+	b.on(name, "mkfs.btrfs", "-q", "/var/disk")
+	loop := strings.TrimSpace(b.must("losetup", "-f", "--show", disk))
+	b.on(name, "sh", "-ec", `mknod "$1" b 7 "${1#/dev/loop}"; mount "$1" /srv`, "sh", loop)
+	b.must("losetup", "-d", loop) // when it is not mounted any more
+}
+
+func (b *bucket) must(name string, args ...string) string {
+	b.Helper()
+	said, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		b.Fatalf("%s %v: %v\n%s", name, args, err, said)
+	}
+	return string(said)
+}
+
+func (b *bucket) background(c *exec.Cmd) {
+	b.Helper()
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+		_ = c.Wait()
+	})
+}
+
+func (b *bucket) config() string { return filepath.Join(b.dir, "mc") }
+
+func (b *bucket) tryMC(args ...string) (string, error) {
+	mc := tool(b.T, "mc")
+	return b.try(append([]string{"net", b.dir, "env", "MC_CONFIG_DIR=" + b.config(), "SSL_CERT_FILE=" + b.dir + "/certs/public.crt", mc}, args...)...)
+}
+
+func (b *bucket) mc(args ...string) string {
+	b.Helper()
+	said, err := b.tryMC(args...)
+	if err != nil {
+		b.Fatalf("mc %v: %v\n%s", args, err, said)
+	}
+	return said
+}
+
+func (b *bucket) secret(name string) string {
+	b.Helper()
+	return b.keep(backups, passphrase, "show", "production."+name)
+}
+
+// monitor writes down what it is asked for, as a program of the lab's.
+func (b *bucket) monitor() {
+	b.Helper()
+	b.pings = filepath.Join(b.dir, "pings")
+	c := exec.Command("../../.ci/host/lab", "net", b.dir, "env", "GEN_TEST_MONITOR="+b.pings, executable(b.T))
+	b.background(c)
+	b.eventually("the monitor answers", func() bool {
+		_, err := b.try("net", b.dir, "curl", "-fsS", "http://203.0.113.1:8000/ping/hello")
+		return err == nil
+	})
+}
+
+// serveMonitor is this test binary as that program.
+func serveMonitor(file string) {
+	var mu sync.Mutex
+	l, err := net.Listen("tcp", "203.0.113.1:8000")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err == nil {
+			fmt.Fprintln(f, r.URL.Path)
+			f.Close()
+		}
+	}))
+}
+
+// told are the pings of a service since the monitor was last asked.
+func (b *bucket) told(service string) (out []string) {
+	b.Helper()
+	log, _ := os.ReadFile(b.pings)
+	for line := range strings.Lines(string(log)) {
+		if rest, ok := strings.CutPrefix(line, "/ping/production-"+service+"/"); ok {
+			out = append(out, strings.TrimSpace(rest))
+		}
+	}
+	if err := os.Remove(b.pings); err != nil && !os.IsNotExist(err) {
+		b.Fatal(err)
+	}
+	return out
+}
+
+func (b *bucket) eventually(what string, is func() bool) {
+	b.Helper()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if is() {
+			return
+		}
+	}
+	b.Fatalf("it is not so that %s\n%s", what, b.on("vps1", "journalctl", "-n", "80", "--no-pager", "-o", "cat"))
+}
+
+// metric is a service's value of a metric, "" without one.
+func (b *bucket) metric(host, name, service string) string {
+	b.Helper()
+	said := b.on(host, "sh", "-c", "cat /var/lib/prometheus/node-exporter/*.prom 2>/dev/null || :")
+	for line := range strings.Lines(said) {
+		if value, ok := strings.CutPrefix(line, name+`{service="`+service+`"} `); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// now makes a backup, and reports whether it went well.
+func (b *bucket) now(service string) bool {
+	_, err := b.try("sh", b.dir, "vps1", "gen-backup", "now", service)
+	return err == nil
+}
+
+func (b *bucket) good(service string) {
+	b.Helper()
+	if !b.now(service) {
+		b.Fatalf("no backup of %s\n%s", service, b.on("vps1", "journalctl", "-u", "gen-backup-"+service, "-n", "60", "--no-pager", "-o", "cat"))
+	}
+}
+
+var stores = []string{"hedgedoc", "shop", "slow", "traefik", "wiki"}
+
+// postgres runs SQL in a database of vps1, as its owner.
+func (b *bucket) postgres(service, user, sql string) string {
+	b.Helper()
+	return b.on("vps1", "podman", "exec", service+"-db", "psql", "-AtqU", user, "-c", sql)
+}
+
+func (b *bucket) mariadb(sql string) string {
+	b.Helper()
+	return b.on("vps1", "podman", "exec", "wiki-db", "sh", "-c", `MYSQL_PWD=$(cat "$MARIADB_ROOT_PASSWORD_FILE") mariadb -Nu root wiki -e "$1"`, "sh", sql)
+}
+
+// fill writes into every service what is to come back: a seed makes it differ.
+func (b *bucket) fill(seed int) {
+	b.Helper()
+	rows := fmt.Sprintf("create table if not exists t (id int, v text); insert into t select g + 1000 * %d, md5((g + %d)::text) from generate_series(1, 1000) g", seed, seed)
+	for service, user := range map[string]string{"hedgedoc": "hedgedoc", "shop": "shop", "slow": "shop"} {
+		b.postgres(service, user, rows)
+	}
+	b.postgres("shop", "shop", "create table if not exists sessions (id int)")
+	b.mariadb(fmt.Sprintf("create table if not exists t (id int, v varchar(40)); create table if not exists sessions (id int); insert into sessions values (1); insert into t values (%d, md5(%[1]d)), (%[1]d + 1, 'ä')", seed*10))
+	b.on("vps1", "sh", "-ec", `cd /srv/hedgedoc/uploads; mkdir -p "d $1"; head -c 200000 /dev/urandom >"d $1/ü"; : >"d $1/empty"; ln -sf ü "d $1/link"; chmod 0640 "d $1/ü"; chown -hR 10000:10000 .; chown 33:34 "d $1/ü"`, "sh", fmt.Sprint(seed))
+}
+
+// contents are what is in every service: rows, files with owners and modes.
+func (b *bucket) contents() map[string]string {
+	b.Helper()
+	return map[string]string{
+		"hedgedoc": b.postgres("hedgedoc", "hedgedoc", "select * from t order by id"),
+		"shop":     b.postgres("shop", "shop", "select * from t order by id"),
+		"slow":     b.postgres("slow", "shop", "select * from t order by id"),
+		"wiki":     b.mariadb("select * from t order by id"),
+		"uploads":  b.on("vps1", "sh", "-ec", `cd /srv/hedgedoc/uploads; find . -type f -exec sha256sum {} + | sort; find . -printf '%p %U:%G %m %l\n' | sort; find . -type f -printf '%p %T@\n' | sort`),
+	}
+}
+
+// TestBackups is the whole way: two backups, the machine destroyed, a fresh one,
+// and everything is back; a drill elsewhere; and the store's own locks against
+// somebody who has all that the host has.
+func TestBackups(t *testing.T) {
+	onlyInCI(t)
+	t.Parallel()
+	b := newBucket(t)
+	b.fill(1)
+	for _, s := range stores {
+		b.good(s)
+		if pings := b.told(s); !slices.Equal(pings, []string{"start", "0"}) {
+			t.Errorf("%s: the monitor was told %v", s, pings)
+		}
+		if b.metric("vps1", "gen_backup_success", s) != "1" || b.metric("vps1", "gen_backup_size_bytes", s) == "" || b.metric("vps1", "gen_backup_files", s) == "0" {
+			t.Errorf("%s: its metrics are not of a good run", s)
+		}
+	}
+	b.fill(2)
+	want := b.contents()
+	for _, s := range stores {
+		b.good(s)
+	}
+
+	t.Run("drill", func(t *testing.T) {
+		b := b.in(t)
+		for _, s := range stores {
+			b.on("vps2", "systemctl", "start", "gen-drill-"+s)
+			if b.metric("vps2", "gen_drill_success", s) != "1" || b.metric("vps2", "gen_drill_last_success_timestamp_seconds", s) == "" {
+				t.Errorf("%s: its metrics are not of a good drill", s)
+			}
+		}
+		b.on("vps2", "sh", "-c", `echo "99999999999 9" >/var/lib/gen/backup/drill-shop/size`)
+		if _, err := b.try("sh", b.dir, "vps2", "systemctl", "start", "gen-drill-shop"); err == nil || b.metric("vps2", "gen_drill_success", "shop") != "0" {
+			t.Error("a backup that collapsed passes its drill")
+		}
+	})
+
+	t.Run("data is not overwritten unasked", func(t *testing.T) {
+		b := b.in(t)
+		if said, err := b.try("sh", b.dir, "vps1", "gen-backup", "restore", "shop"); err == nil || !strings.Contains(said, "--replace") {
+			t.Errorf("restore over data: %v\n%s", err, said)
+		}
+		if diff := cmp.Diff(want, b.contents()); diff != "" {
+			t.Error(diff)
+		}
+	})
+
+	t.Run("one file, and an older snapshot to look at", func(t *testing.T) {
+		b := b.in(t)
+		b.on("vps1", "gen-backup", "restore", "hedgedoc", "--file", "uploads/d 1", "--into", "/root/one")
+		b.on("vps1", "cmp", "/root/one/d 1/ü", "/srv/hedgedoc/uploads/d 1/ü")
+		first := strings.Fields(b.on("vps1", "sh", "-c", "gen-backup list hedgedoc 2>/dev/null"))
+		b.on("vps1", "gen-backup", "restore", "hedgedoc", "--at", first[1], "--into", "/root/old")
+		if had := b.on("vps1", "ls", "/root/old/uploads"); strings.Contains(had, "d 2") || !strings.Contains(had, "d 1") {
+			t.Errorf("the older snapshot has %s", had)
+		}
+	})
+
+	t.Run("burned", func(t *testing.T) {
+		b := b.in(t)
+		b.run("down", b.dir, "vps1")
+		b.machine("vps1")
+		b.identityOf(backups, "vps1")
+		b.push(backups, "vps1")
+		if b.now("shop") {
+			t.Error("an empty service is backed up over the one that burned")
+		}
+		b.on("vps1", "gen-backup", "restore", "--all", "--replace")
+		if diff := cmp.Diff(want, b.contents()); diff != "" {
+			t.Errorf("what came back (+) is not what burned (-):\n%s", diff)
+		}
+		if said := b.postgres("shop", "shop", "select said from back"); strings.TrimSpace(said) != "it's back" {
+			t.Errorf("the service's own step said %q", said)
+		}
+		if line := b.on("vps1", "cat", "/var/lib/gen/lines/shop.db"); line != "postgres-17\n" {
+			t.Errorf("the line of what came back is %q", line)
+		}
+		b.healthy("vps1")
+		for _, s := range stores {
+			b.good(s)
+		}
+	})
+
+	t.Run("attack", func(t *testing.T) { b.in(t).attack(want) })
+}
+
+func (b *bucket) in(t *testing.T) *bucket {
+	c := *b
+	c.lab = &lab{t, b.dir}
+	return &c
+}
+
+// attack has the host's key and the repository's password, and does its worst.
+func (b *bucket) attack(want map[string]string) {
+	before := time.Now().UTC().Format(time.RFC3339)
+	time.Sleep(2 * time.Second)
+	b.mc("alias", "set", "host", "https://203.0.113.1", b.secret("vps1.backup-access-key"), b.secret("vps1.backup-secret-key"))
+	const at = "host/backups/production/shop/"
+	object := at + "kopia.repository"
+	old := strings.TrimSpace(b.mc("ls", "--versions", "--json", "op/backups/production/shop/kopia.repository"))
+	_, id, _ := strings.Cut(old, `"versionId":"`)
+	id, _, _ = strings.Cut(id, `"`)
+	if id == "" {
+		b.Fatalf("there are no versions: %s", old)
+	}
+	for what, args := range map[string][]string{
+		"delete a version":            {"rm", "--version-id", id, object},
+		"delete it past the lock":     {"rm", "--version-id", id, "--bypass", object},
+		"lock for a century":          {"retention", "set", "governance", "36500d", object},
+		"shorten the lock":            {"retention", "set", "governance", "1d", "--bypass", object},
+		"clear the lock":              {"retention", "clear", object},
+		"hold":                        {"legalhold", "set", object},
+		"suspend versions":            {"version", "suspend", "host/backups"},
+		"change the default":          {"retention", "set", "--default", "governance", "1d", "host/backups"},
+		"expire":                      {"ilm", "rule", "add", "--noncurrent-expire-days", "1", "host/backups"},
+		"remove the bucket":           {"rb", "--force", "host/backups"},
+		"open it":                     {"anonymous", "set", "public", "host/backups"},
+		"read another's":              {"cat", "host/backups/staging/shop/kopia.repository"},
+		"write where it runs nothing": {"cp", b.pings + ".x", "host/backups/production/other/x"},
+	} {
+		write(b.T, b.pings+".x", "x")
+		if said, err := b.tryMC(args...); err == nil {
+			b.Errorf("the host's key can %s:\n%s", what, said)
+		}
+	}
+	// What is allowed: to put delete markers and new versions over everything.
+	if said, err := b.tryMC("rm", "--recursive", "--force", at); err != nil {
+		b.Fatalf("%v\n%s", err, said)
+	}
+	write(b.T, b.pings+".x", "junk")
+	b.mc("cp", b.pings+".x", object)
+	if b.now("shop") {
+		b.Error("a backup into a wiped repository succeeds")
+	}
+	// The way back: what there was goes to a fresh prefix, and the fleet names that.
+	b.run("sh", b.dir, "vps1", "sh", "-ec", `printf 'operator\noperator-secret\n' | gen-backup rescue shop "$1" again/`, "sh", before)
+	repo := b.TempDir()
+	if err := os.CopyFS(filepath.Join(repo, "hosts"), os.DirFS(filepath.Join(backups, "hosts"))); err != nil {
+		b.Fatal(err)
+	}
+	b.change(repo, `bucket: "backups"`, `bucket: "backups", prefix: "again/"`)
+	out := filepath.Join(b.TempDir(), "out")
+	mustGen(b.T, "-C", repo, "-o", out)
+	b.mc("admin", "policy", "create", "op", "again", filepath.Join(out, "fleet/store/vps1.json"))
+	b.mc("admin", "policy", "attach", "op", "again", "--user", b.secret("vps1.backup-access-key"))
+	b.push(repo, "vps1")
+	b.on("vps1", "sh", "-c", "podman exec shop-db psql -qU shop -c 'drop table t'")
+	b.on("vps1", "gen-backup", "restore", "shop", "--replace")
+	if diff := cmp.Diff(want["shop"], b.postgres("shop", "shop", "select * from t order by id")); diff != "" {
+		b.Errorf("what was rescued (+) is not what was attacked (-):\n%s", diff)
+	}
+	b.good("shop")
+}
+
+// TestBackupsFail breaks a backup at every kind of step. Whatever happens, the
+// service runs again, and the failure is told.
+func TestBackupsFail(t *testing.T) {
+	if os.Getenv("GEN_LONG") == "" {
+		t.Skip("it is a part of .ci/long")
+	}
+	t.Parallel()
+	b := newBucket(t)
+	b.fill(1)
+	services := []string{"slow", "shop", "wiki"}
+	last := map[string]string{}
+	for _, s := range services {
+		b.good(s)
+		last[s] = b.metric("vps1", "gen_backup_last_success_timestamp_seconds", s)
+	}
+	pid := fmt.Sprint(b.server.Process.Pid)
+	// afterwards: the service runs within a bounded time, and the failure is told.
+	afterwards := func(t *testing.T, service string, pings ...string) {
+		b := b.in(t)
+		b.eventually(service+" runs again", func() bool {
+			said, err := b.try("sh", b.dir, "vps1", "systemctl", "is-active", service+"-db.service")
+			return err == nil && strings.TrimSpace(said) == "active"
+		})
+		b.eventually("the end has come", func() bool {
+			_, err := b.try("sh", b.dir, "vps1", "sh", "-c", "! test -e /run/gen/backup/"+service+".begun")
+			return err == nil
+		})
+		if got := b.metric("vps1", "gen_backup_success", service); got != "0" {
+			t.Errorf("%s: success is %q", service, got)
+		}
+		if got := b.metric("vps1", "gen_backup_last_success_timestamp_seconds", service); got != last[service] {
+			t.Errorf("%s: the last success was at %s, and is at %q", service, last[service], got)
+		}
+		// A run that is killed at once had no time to tell that it begins, and its end may be told twice.
+		got := slices.Compact(slices.DeleteFunc(b.told(service), func(p string) bool { return p == "start" }))
+		if len(got) != 1 || !slices.Contains(pings, got[0]) {
+			t.Errorf("%s: the monitor was told %v, want one of %v", service, got, pings)
+		}
+		if said := b.on("vps1", "sh", "-c", "ls -d /srv/.gen-backup-* 2>/dev/null; podman ps -aq --filter name=gen-backup-; :"); said != "" {
+			t.Errorf("%s: it left %s", service, said)
+		}
+	}
+	for _, s := range services {
+		b.told(s)
+		t.Run("wrong password/"+s, func(t *testing.T) {
+			b := b.in(t)
+			b.on("vps1", "sh", "-c", "cp /etc/gen-backup/passwords/"+s+" /root/right; echo wrong >/etc/gen-backup/passwords/"+s)
+			if b.now(s) {
+				t.Error("it succeeds")
+			}
+			b.on("vps1", "cp", "/root/right", "/etc/gen-backup/passwords/"+s)
+			afterwards(t, s, "1")
+		})
+		t.Run("frozen store/"+s, func(t *testing.T) {
+			b := b.in(t)
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			// It freezes when the containers are stopped, or the dump is made.
+			go func() {
+				for ctx.Err() == nil {
+					if _, err := b.try("sh", b.dir, "vps1", "test", "-e", "/run/gen/backup/"+s+".stopped", "-o", "-e", "/srv/"+s+"/.backup"); err == nil {
+						b.must("kill", "-STOP", pid)
+						return
+					}
+				}
+			}()
+			begin := time.Now()
+			ok := b.now(s)
+			b.must("kill", "-CONT", pid)
+			if ok {
+				b.told(s)
+				last[s] = b.metric("vps1", "gen_backup_last_success_timestamp_seconds", s)
+				t.Skip("it was over before the store froze")
+			}
+			t.Logf("%s was over after %.0f s, of 120 allowed", s, time.Since(begin).Seconds())
+			afterwards(t, s, "124", "1") // it gives up by itself, or in a handshake
+		})
+		for _, step := range []string{"begun", "stopped", "volumes", "json"} {
+			t.Run("killed at "+step+"/"+s, func(t *testing.T) {
+				b := b.in(t)
+				if step == "stopped" && s == "wiki" {
+					t.Skip("nothing of it is stopped")
+				}
+				// The whole group dies at once, with whatever would have tidied up.
+				b.on("vps1", "sh", "-c", `systemctl start --no-block gen-backup-`+s+`
+					for i in $(seq 3000); do [ -e /run/gen/backup/`+s+"."+step+` ] && break; sleep 0.01; done
+					for i in $(seq 20); do systemctl kill --kill-whom=all --signal=KILL gen-backup-`+s+` || :; sleep 0.05; done`)
+				afterwards(t, s, "fail")
+			})
+		}
+		t.Run("disk full/"+s, func(t *testing.T) {
+			b := b.in(t)
+			// Kopia's cache and its configuration have no room.
+			b.on("vps1", "sh", "-c", "rm -rf /var/lib/gen/backup-cache/"+s+"; mkdir -p /var/lib/gen/backup-cache/"+s+"; mount -t tmpfs -o size=4k tmpfs /var/lib/gen/backup-cache/"+s+"; head -c 4096 /dev/zero >/var/lib/gen/backup-cache/"+s+"/full")
+			ok := b.now(s)
+			b.on("vps1", "umount", "/var/lib/gen/backup-cache/"+s)
+			if ok {
+				b.told(s)
+				last[s] = b.metric("vps1", "gen_backup_last_success_timestamp_seconds", s)
+				return // Kopia does without
+			}
+			afterwards(t, s, "1")
+		})
+	}
+}
