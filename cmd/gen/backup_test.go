@@ -490,11 +490,14 @@ func TestBackupsFail(t *testing.T) {
 	services := []string{"slow", "shop", "wiki"}
 	b.fill(1, services...)
 	last := map[string]string{}
+	again := func(b *bucket, service string) { // it was a success
+		last[service] = b.metric("vps1", "gen_backup_last_success_timestamp_seconds", service)
+		b.told(service)
+	}
 	for _, s := range services {
 		b.good(s)
-		last[s] = b.metric("vps1", "gen_backup_last_success_timestamp_seconds", s)
+		again(b, s)
 	}
-	pid := fmt.Sprint(b.server.Process.Pid)
 	// afterwards: the service runs within a bounded time, and the failure is told.
 	afterwards := func(t *testing.T, service string, pings ...string) {
 		b := b.in(t)
@@ -522,7 +525,6 @@ func TestBackupsFail(t *testing.T) {
 		}
 	}
 	for _, s := range services {
-		b.told(s)
 		t.Run("wrong password/"+s, func(t *testing.T) {
 			b := b.in(t)
 			b.on("vps1", "sh", "-c", "cp /etc/gen-backup/passwords/"+s+" /root/right; echo wrong >/etc/gen-backup/passwords/"+s)
@@ -535,22 +537,23 @@ func TestBackupsFail(t *testing.T) {
 		t.Run("frozen store/"+s, func(t *testing.T) {
 			b := b.in(t)
 			ctx, stop := context.WithCancel(t.Context())
-			defer stop()
+			var freezer sync.WaitGroup
 			// It freezes when the containers are stopped, or the dump is made.
-			go func() {
+			freezer.Go(func() {
 				for ctx.Err() == nil {
 					if _, err := b.try("sh", b.dir, "vps1", "test", "-e", "/run/gen/backup/"+s+".stopped", "-o", "-e", "/srv/"+s+"/.backup"); err == nil {
-						b.must("kill", "-STOP", pid)
+						_ = b.server.Process.Signal(syscall.SIGSTOP)
 						return
 					}
 				}
-			}()
+			})
 			begin := time.Now()
 			ok := b.now(s)
-			b.must("kill", "-CONT", pid)
+			stop()
+			freezer.Wait()
+			_ = b.server.Process.Signal(syscall.SIGCONT)
 			if ok {
-				b.told(s)
-				last[s] = b.metric("vps1", "gen_backup_last_success_timestamp_seconds", s)
+				again(b, s)
 				t.Skip("it was over before the store froze")
 			}
 			t.Logf("%s was over after %.0f s, of 120 allowed", s, time.Since(begin).Seconds())
@@ -562,10 +565,20 @@ func TestBackupsFail(t *testing.T) {
 				if step == "stopped" && s == "wiki" {
 					t.Skip("nothing of it is stopped")
 				}
-				// The whole group dies at once, with whatever would have tidied up.
-				b.on("vps1", "sh", "-c", `systemctl start --no-block gen-backup-`+s+`
-					for i in $(seq 3000); do [ -e /run/gen/backup/`+s+"."+step+` ] && break; sleep 0.01; done
-					for i in $(seq 20); do systemctl kill --kill-whom=all --signal=KILL gen-backup-`+s+` || :; sleep 0.05; done`)
+				// The whole group dies at once, with whatever would have tidied up. A step that goes by unseen comes again.
+				kill := func() bool {
+					_, err := b.try("sh", b.dir, "vps1", "sh", "-c", `systemctl start "gen-backup-$1" & run=$!
+						until [ -e "/run/gen/backup/$1.$2" ]; do kill -0 $run || exit; sleep 0.01; done
+						for i in $(seq 20); do systemctl kill --kill-whom=all --signal=KILL "gen-backup-$1" || :; sleep 0.05; done
+						! wait $run`, "sh", s, step)
+					return err == nil
+				}
+				for try := 1; !kill(); try++ {
+					if try == 10 {
+						t.Fatal("it is never seen there")
+					}
+					again(b, s)
+				}
 				afterwards(t, s, "fail")
 			})
 		}
@@ -576,8 +589,7 @@ func TestBackupsFail(t *testing.T) {
 			ok := b.now(s)
 			b.on("vps1", "umount", "/var/lib/gen/backup-cache/"+s)
 			if ok {
-				b.told(s)
-				last[s] = b.metric("vps1", "gen_backup_last_success_timestamp_seconds", s)
+				again(b, s)
 				return // Kopia does without
 			}
 			afterwards(t, s, "1")
