@@ -964,7 +964,7 @@ hosts: vps1: services: odd: {
 		volumes: out: "/out"
 		health: command: ["/bin/sh", "-c", "test -s /out/arguments"]
 	}
-	volumes: out: owner: "65534:65534"
+	volumes: out: {owner: "65534:65534", backup: "none", why: "written at every start"}
 }
 `
 }

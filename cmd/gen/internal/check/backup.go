@@ -27,6 +27,9 @@ func (c *hostChecker) backups() {
 		c.find(finding.Backup, at(b.Enabled.Pos, c.host.Pos), "nothing on it is backed up, and there is no reason why").
 			Hintf("say backups: why: \"…\"")
 	}
+	if c.fleet.Store == nil && b.Enabled.V {
+		c.nowhere()
+	}
 	c.drills()
 	if len(kept) == 0 {
 		return
@@ -37,6 +40,17 @@ func (c *hostChecker) backups() {
 	}
 	for _, s := range c.host.Services {
 		c.onlyHere(s)
+	}
+}
+
+// nowhere finds data of production in a fleet without a store.
+func (c *hostChecker) nowhere() {
+	for _, s := range c.host.Services {
+		if s.V.Kept() {
+			c.find(finding.Backup, at(c.host.Backups.Enabled.Pos, s.Pos, c.host.Pos), "%s keeps data that is to be backed up, and the fleet has no store", s.Name).
+				Hintf("say fleet: store: {endpoint: \"…\", bucket: \"…\"}, or at the host backups: {enabled: false, why: \"…\"}")
+			return // the others are no other news
+		}
 	}
 }
 
