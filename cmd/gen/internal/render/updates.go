@@ -37,7 +37,7 @@ func updates(f *fleet.Fleet, h *fleet.Host) []*tree.File {
 	fails := &unit.File{Comment: madeBy(definition)}
 	fails.Section("Service").Add("ExecStartPost", unit.Words([]string{"/bin/sh", "-c", tookBack}), pos)
 	return []*tree.File{
-		{Path: UnitPath(service) + ".d/50-gen.conf", Mode: "0644", Owner: "0:0", Unit: fails, Pos: pos},
+		{Path: UnitPath(service) + ".d/50-gen.conf", Mode: "0644", Owner: "0:0", Unit: fails, On: "watch", Pos: pos},
 		{Path: UnitPath(name), Mode: "0644", Owner: "0:0", Unit: u, Pos: pos},
 		boot(name, unit.Line{Value: "timers.target", Pos: pos}, "Wants", definition),
 	}
