@@ -1,7 +1,6 @@
 package render
 
 import (
-	"net"
 	"path"
 	"slices"
 	"strconv"
@@ -91,7 +90,7 @@ func probes(f *fleet.Fleet, l *exposure.Ledger, p watch.Place) *doc.Node {
 	targets := items()
 	for _, e := range watch.Probes(f, l, p) {
 		if e.By != nil {
-			at := net.JoinHostPort(e.From.Address.String(), strconv.Itoa(e.From.Port))
+			at := watch.HostPort(e.From.Address.String(), strconv.Itoa(e.From.Port))
 			targets.Items = append(targets.Items, labelled(at, e.Host, e.Service, "probe", "instance", e.URL, "from", e.By.Host.Name.V,
 				"__param_module", moduleOf(e), "__param_target", e.URL))
 		}

@@ -283,7 +283,9 @@ type Read struct {
 // that its lines name, and those that name it. What it watches is not among them.
 func (t *Tree) reads(u *Unit) (reads []Read) {
 	for _, f := range u.files() {
-		reads = append(reads, Read{f.Path, "restart", hash(f.Bytes())})
+		if f.On != "watch" {
+			reads = append(reads, Read{f.Path, "restart", hash(f.Bytes())})
+		}
 	}
 	named := u.names()
 	for _, f := range t.Files {

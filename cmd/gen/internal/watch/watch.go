@@ -5,7 +5,6 @@
 package watch
 
 import (
-	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -92,7 +91,7 @@ func Targets(f *fleet.Fleet, l *exposure.Ledger, p Place) (all []*Target) {
 func (t *Target) reach(l *exposure.Ledger, p Place, s fleet.Entry[*fleet.Service], c fleet.Entry[*fleet.Container]) {
 	port := t.Metrics.Port.V
 	if p.Host == t.Host && p.Service.Name == s.Name && p.Container.Name == c.Name {
-		t.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		t.Address = HostPort("127.0.0.1", strconv.Itoa(port))
 		return
 	}
 	name := fleet.ContainerName(s.Name, c.Name)
@@ -117,7 +116,7 @@ func (t *Target) reach(l *exposure.Ledger, p Place, s fleet.Entry[*fleet.Service
 
 func (t *Target) dial(s *exposure.Socket) {
 	if s != nil && t.Socket == nil {
-		t.Socket, t.Address = s, net.JoinHostPort(s.Address.String(), strconv.Itoa(s.Port))
+		t.Socket, t.Address = s, HostPort(s.Address.String(), strconv.Itoa(s.Port))
 	}
 }
 
@@ -217,7 +216,7 @@ func authority(address string) string {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return HostPort(u.Hostname(), port)
 }
 
 // A publicName is a name and port that the internet reaches through the proxy.
@@ -242,7 +241,7 @@ func publicNames(h *fleet.Host) (names []publicName) {
 				}
 				for _, point := range points {
 					if port, ok := proxy.Ports.Get(point.V); ok && port.Audience.V == "internet" && port.TLS.V {
-						names = append(names, publicName{net.JoinHostPort(r.V.Host.V, strconv.Itoa(port.Host.V)), s.Name, r.Pos})
+						names = append(names, publicName{HostPort(r.V.Host.V, strconv.Itoa(port.Host.V)), s.Name, r.Pos})
 					}
 				}
 			}
@@ -267,4 +266,12 @@ func prober(f *fleet.Fleet, l *exposure.Ledger, p Place, h *fleet.Host) (*Place,
 		}
 	}
 	return nil, nil
+}
+
+// HostPort is a name or an address with a port, an IPv6 address in brackets.
+func HostPort(host, port string) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + port
 }
