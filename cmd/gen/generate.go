@@ -32,23 +32,25 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 	r := render.New(f)
 	bundles := make([]bundle.Bundle, len(f.Hosts)+1)
 	open := make([][]*finding.Finding, len(f.Hosts))
+	// The fleet's comes first: it takes the most memory, while there is the least else.
 	parallel.Each(len(bundles), func(i int) {
-		if i == len(f.Hosts) {
-			bundles[i] = bundle.Fleet(r.Fleet())
+		if i == 0 {
+			bundles[0] = bundle.Fleet(r.Fleet())
 			return
 		}
-		t := r.Host(f.Hosts[i])
-		if open[i] = t.Close(); len(open[i]) == 0 {
-			t.Runbook = r.Runbook(f.Hosts[i])
+		h := f.Hosts[i-1]
+		t := r.Host(h)
+		if open[i-1] = t.Close(); len(open[i-1]) == 0 {
+			t.Runbook = r.Runbook(h)
 			bundles[i] = bundle.Host(t)
 		}
 	})
 	if fs = slices.Concat(open...); len(fs) > 0 {
 		return f, nil, finding.Sort(fs)
 	}
-	out := map[string]bundle.Bundle{"fleet": bundles[len(f.Hosts)]}
+	out := map[string]bundle.Bundle{"fleet": bundles[0]}
 	for i, h := range f.Hosts {
-		out[h.Name.V] = bundles[i]
+		out[h.Name.V] = bundles[i+1]
 	}
 	return f, out, nil
 }

@@ -162,7 +162,7 @@ func (l *lab) restarted(host string, before map[string]string) (units []string) 
 // every container healthy that can be asked.
 func (l *lab) healthy(host string) {
 	l.Helper()
-	held := strings.Fields(l.on(host, "sh", "-c", `awk -F'\t' '$3 == "hold" || $3 == "once" || $2 ~ /^(podman-auto-update|apt-daily-upgrade)[.]service$/ {print $2}' /var/lib/gen/generations/$(cat /var/lib/gen/current)/UNITS`))
+	held := strings.Fields(l.on(host, "sh", "-c", `awk -F'\t' '$3 != "up" {print $2}' /var/lib/gen/generations/$(cat /var/lib/gen/current)/UNITS`))
 	for unit := range l.invocations(host) {
 		if slices.Contains(held, unit) {
 			continue
@@ -452,9 +452,15 @@ func TestRealHost(t *testing.T) {
 		l.refusals(t)
 	})
 
+	t.Run("two at once", func(t *testing.T) {
+		onlyInCI(t)
+		l.twoAtOnce(t)
+	})
+
 	t.Run("everything comes back after a power cut", func(t *testing.T) {
 		onlyInCI(t)
 		l := &lab{t, l.dir}
+		l.push(small, "vps1")
 		l.run("power-cut", l.dir, "vps1")
 		l.run("boot", l.dir, "vps1")
 		l.settle("vps1")
@@ -752,6 +758,23 @@ func (l *lab) locksOut(t *testing.T) {
 			t.Errorf("push said %s", said)
 		}
 	})
+	t.Run("changed by hand it comes back as it was found", func(t *testing.T) {
+		l := &lab{t, l.dir}
+		l.on("vps1", "sh", "-ec", `printf 'table inet gen {\n\tset by-hand {\n\t\ttype inet_service\n\t}\n}\n' >>/etc/nftables.d/gen.nft; systemctl reload gen-firewall.service`)
+		found, units := rules(), l.invocations("vps1")
+		said, err := l.try("sh", l.dir, "vps1", "sh", "/var/lib/gen/incoming/install", "--dead-man", "3")
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 11 || !strings.Contains(said, "is back") {
+			t.Errorf("it ends with %v\n%s", err, said)
+		}
+		if diff := cmp.Diff(found, rules()); diff != "" || !strings.Contains(found, "by-hand") {
+			t.Errorf("the firewall is not as it was found:\n%s", diff)
+		}
+		l.push(small, "vps1")
+		same(t)
+		if restarted := l.restarted("vps1", units); restarted != nil {
+			t.Errorf("restarted: %v", restarted)
+		}
+	})
 	t.Run("confirmed it stays", func(t *testing.T) {
 		l := &lab{t, l.dir}
 		l.push(l.edit(closed, opened), "vps1")
@@ -778,21 +801,6 @@ func (l *lab) refusals(t *testing.T) {
 	before, units := l.on("vps1", "sh", "-c", state), l.invocations("vps1")
 	quieter := l.edit(mail, quiet)
 
-	var wg sync.WaitGroup
-	codes := make([]int, 2)
-	for i := range codes {
-		wg.Go(func() {
-			_, err := l.tryPush(small, "vps1", "--plan")
-			if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-				codes[i] = exit.ExitCode()
-			}
-		})
-	}
-	wg.Wait()
-	if codes[0]+codes[1] > 1 {
-		t.Errorf("two at once end with %v", codes)
-	}
-
 	l.on("vps1", "sh", "-c", "cp -a /var/lib/gen /run/aside; mount -t tmpfs -o size=20m tmpfs /var/lib/gen; cp -a /run/aside/. /var/lib/gen")
 	l.refuses(quieter, 10, "too little disk space")
 	l.on("vps1", "sh", "-c", "umount /var/lib/gen; rm -r /run/aside; touch -d '1 hour' /var/lib/gen/generations/$(cat /var/lib/gen/current)")
@@ -805,6 +813,50 @@ func (l *lab) refusals(t *testing.T) {
 	if restarted := l.restarted("vps1", units); restarted != nil {
 		t.Errorf("restarted: %v", restarted)
 	}
+}
+
+// twoAtOnce: while an install is under way, another of another bundle is refused, and the first
+// ends as if nobody had come.
+func (l *lab) twoAtOnce(t *testing.T) {
+	l = &lab{t, l.dir}
+	l.push(small, "vps1")
+	first, second := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "out")
+	slow := l.edit(mail, quiet)
+	write(t, filepath.Join(slow, "hosts/slow.cue"), `package hosts
+
+hosts: vps1: services: slow: containers: app: {
+	image: "quay.io/prometheus/node-exporter:v1"
+	user:  "65534:65534"
+	entrypoint: ["/bin/sh", "-c", "trap exit TERM; sleep 20; touch /dev/shm/ready; while :; do sleep 1; done"]
+	health: command: ["/bin/sh", "-c", "test -e /dev/shm/ready"]
+	stop: "1s"
+}
+`)
+	mustGen(t, "-C", slow, "-host", "vps1", "-o", first)
+	mustGen(t, "-C", l.edit(closed, opened), "-host", "vps1", "-o", second)
+	before := l.invocations("vps1")
+	ended := make(chan string)
+	go func() {
+		said, err := l.try("net", l.dir, filepath.Join(first, "vps1/push"), "root@"+addresses["vps1"])
+		ended <- fmt.Sprintf("%v\n%s", err, said)
+	}()
+	l.on("vps1", "sh", "-c", "for i in $(seq 300); do systemctl is-active slow-app.service | grep -qx activating && exit; sleep 0.1; done; exit 1")
+	said, err := l.try("net", l.dir, filepath.Join(second, "vps1/push"), "root@"+addresses["vps1"])
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(said, "another install runs") {
+		t.Errorf("the second ends with %v\n%s", err, said)
+	}
+	if said := <-ended; !strings.HasPrefix(said, "<nil>") || !strings.Contains(said, "is installed") {
+		t.Errorf("the first ends with %s", said)
+	}
+	l.matches(filepath.Join(first, "vps1"))
+	if diff := cmp.Diff([]string{"slow-app.service", "slow-network.service", "traefik-app.service"}, l.restarted("vps1", before)); diff != "" {
+		t.Errorf("restarted otherwise (+) than meant (-):\n%s", diff)
+	}
+	l.healthy("vps1")
+	if said, err := l.try("net", l.dir, filepath.Join(second, "vps1/push"), "root@"+addresses["vps1"]); err != nil {
+		t.Errorf("after the first, the second ends with %v\n%s", err, said)
+	}
+	l.matches(filepath.Join(second, "vps1"))
 }
 
 // matches checks that a host has the files and stamps of a bundle, and no others of ours.

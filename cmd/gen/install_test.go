@@ -42,8 +42,8 @@ func newMachine(t *testing.T) *machine {
 	write(t, filepath.Join(m.dir, "upper/standin/programs/standin"), string(b))
 	write(t, filepath.Join(m.dir, "upper/etc/gen/identity"), smallIdentity(t))
 	write(t, filepath.Join(m.dir, "upper/var/lib/gen/HOST"), "vps1\n")
-	m.must(`cd /standin/programs; chmod 0755 standin; for p in systemctl systemd-run journalctl logger podman; do ln standin $p; done
-mkdir -p /run/systemd/system /standin/active; touch /standin/active/ssh.service`)
+	m.must(`cd /standin/programs; chmod 0755 standin; for p in systemctl journalctl logger podman; do ln standin $p; done
+mkdir -p /run/systemd/system /run/sshd /standin/active; ssh-keygen -A >/dev/null; touch /standin/active/ssh.service`)
 	return m
 }
 
@@ -215,6 +215,7 @@ func TestInstallRefuses(t *testing.T) {
 		{"a quadlet that podman refuses", "sed -i 's/^.Container.$/&\\nFoo=bar/' " + in + "rootfs/etc/containers/systemd/node-app.container" + resum, "", 9, "podman does not take these quadlets", ""},
 		{"a unit that systemd refuses", "echo Frobnicate=yes >>" + in + "rootfs/etc/systemd/system/gen-sysctl.service" + resum, "", 9, "Frobnicate", ""},
 		{"a firewall that nft refuses", "echo 'table inet gen { chain x { what }' >>" + in + "rootfs/etc/nftables.d/gen.nft" + resum, "", 9, "gen.nft", ""},
+		{"sshd files that sshd refuses", "cd " + in + "; cp HOST /tmp; mkdir -p rootfs/etc/ssh/sshd_config.d; echo 'Prot 2222' >rootfs/etc/ssh/sshd_config.d/50-gen.conf; printf '0644\\t0:0\\t%s\\t/etc/ssh/sshd_config.d/50-gen.conf\\n' $(sha256sum <rootfs/etc/ssh/sshd_config.d/50-gen.conf | cut -c -64) >>MANIFEST; echo rootfs/etc/ssh/sshd_config.d/50-gen.conf | sed 's/^/-  /' >>SHA256SUMS" + resum, "", 9, "/etc/ssh/sshd_config.d/50-gen.conf: line 1: Bad configuration option: Prot", ""},
 		{"data of another line", "echo postgres-18 >/var/lib/gen/lines/hedgedoc.db", "", 6, "hedgedoc.db: here postgres-18, in the bundle postgres-17", "echo postgres-17 >/var/lib/gen/lines/hedgedoc.db"},
 		{"a line by a name that is not", ":", "--force-line hedgedoc.cache", 1, "no data line hedgedoc.cache", ""},
 		{"nothing to go back to", ":", "--rollback", 1, "no generation to go back to", ""},
@@ -285,9 +286,39 @@ func TestInstallKeepsWhatIsNotIts(t *testing.T) {
 	m.must("cd /var/lib/gen/kept/*; grep -x '# by hand' etc/containers/systemd/node-app.container && grep -x '# by hand' etc/nftables.d/gen.nft")
 	m.expect("--status", 0)
 
+	// A secret that was changed by hand, and is rotated by the same push; others that are rotated are ours.
+	repo := smallWith(t)
+	write(t, filepath.Join(repo, "hosts/token.cue"), `package hosts
+
+hosts: vps1: secrets: [string]: about: "a host's own"
+hosts: vps1: secrets: {
+	token: files: "/etc/store/token": {}
+	other: files: "/etc/store/other": {}
+}
+`)
+	all := []string{"vps1.token", "vps1.other", "hedgedoc.sessionsecret", "hedgedoc.db-password"}
+	l := &lab{T: t}
+	for _, name := range all[:2] {
+		l.keep(repo, "", "new", name)
+	}
+	m.bring(repo)
+	m.expect("", 0)
+	m.must("rm -r /var/lib/gen/kept; cd /standin/secrets/hedgedoc.sessionsecret; echo >label; echo by hand >value; printf 'by hand' >/etc/store/token")
+	for _, name := range all {
+		l.keep(repo, "", "rotate", name)
+	}
+	m.bring(repo)
+	if said := m.expect("", 0, "podman:hedgedoc.sessionsecret (changed by hand)", "podman:hedgedoc.db-password (changed)", "/etc/store/token (changed by hand)", "/etc/store/other (changed)"); strings.Count(said, "kept ") != 2 {
+		t.Errorf("it kept other files than were changed by hand:\n%s", said)
+	}
+	if said := m.must("cd /var/lib/gen/kept/*; cat podman/hedgedoc.sessionsecret etc/store/token"); said != "by hand\nby hand" {
+		t.Errorf("kept: %s", said)
+	}
+	m.expect("--status", 0)
+
 	// What leaves the bundle leaves the host, but not what somebody wrote into it.
 	m.must("rm -r /var/lib/gen/kept; echo '# mine' >>/etc/containers/systemd/hedgedoc-app.container")
-	repo := smallWith(t, hedgedoc, "")
+	repo = smallWith(t, hedgedoc, "")
 	if err := os.RemoveAll(filepath.Join(repo, "hosts/secrets")); err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +430,66 @@ func TestInstallNeverStartsOldOnNew(t *testing.T) {
 	m.bring(newer("new"))
 	m.must("echo '#!/bin/false' >/standin/programs/install; chmod 0755 /standin/programs/install")
 	m.expect("", 1, "going back to generation")
-	m.must("rm /standin/programs/install; grep -x store-1 /var/lib/gen/lines/store.data")
+	m.must("rm /standin/programs/install; cd /standin/active; grep -x store-1 /var/lib/gen/lines/store.data && [ -e store-data.service ] && [ -e store-front.service ]")
+}
+
+// TestInstallKilledBeforeItMoves: a line is recorded before its units start. Killed between, a
+// rollback leaves them running, unless one of them started meanwhile.
+func TestInstallKilledBeforeItMoves(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.bring(withStore(t, smallWith(t), "store-1", "", "old"))
+	m.expect("", 0)
+	m.bring(withStore(t, smallWith(t), "store-2", `"store-1"`, "new"))
+	m.save("start")
+	m.must("rm -f /standin/steps")
+	m.expect("", 0)
+	m.must("grep -x store-2 /var/lib/gen/lines/store.data")
+	journal := strings.Split(m.must("cat /standin/journal"), "\n")
+	between := false
+	for _, name := range []string{"step line store.data store-2", "step put /etc/containers/systemd/store-data.container", "step daemon-reload", "step restart store-data.service"} {
+		k := stepNumber(t, journal, name)
+		for _, began := range []string{":", "/standin/programs/systemctl restart store-data.service"} {
+			m.load("start")
+			m.run(fmt.Sprintf("rm -f /standin/steps; KILL=%d; export KILL; %s", k, m.script("--dead-man 0")))
+			if at := m.must("tail -n 1 /standin/journal"); !strings.HasPrefix(at, name) {
+				t.Fatalf("killed at %s, not at %s", at, name)
+			}
+			m.must(began)
+			recorded := strings.TrimSpace(m.must("cat /var/lib/gen/lines/store.data"))
+			if began == ":" || recorded == "store-1" {
+				m.expect("--rollback", 0)
+				m.must("cd /standin/active; grep -x store-1 /var/lib/gen/lines/store.data && [ -e store-data.service ] && [ -e store-front.service ] && [ ! -e /var/lib/gen/moving ]")
+				between = between || recorded == "store-2"
+			} else {
+				m.expect("--rollback", 8, "    restore store")
+				m.must("cd /standin/active; grep -x store-2 /var/lib/gen/lines/store.data && [ ! -e store-data.service ]")
+			}
+		}
+	}
+	if !between {
+		t.Error("it was never killed between the record and the start")
+	}
+}
+
+// stepNumber is which step of the last run has a name.
+func stepNumber(t *testing.T, journal []string, name string) (n int) {
+	t.Helper()
+	for i := len(journal) - 1; i >= 0; i-- {
+		if strings.HasPrefix(journal[i], "generation ") && i < len(journal)-2 {
+			break // of the run before
+		}
+		if n > 0 && strings.HasPrefix(journal[i], "step ") {
+			n++
+		}
+		if n == 0 && strings.HasPrefix(journal[i], name) {
+			n = 1
+		}
+	}
+	if n == 0 {
+		t.Fatalf("there is no %s in\n%s", name, strings.Join(journal, "\n"))
+	}
+	return n
 }
 
 // TestInstallWaitsForTheOperator: a change of the firewall comes back unless it is confirmed.
@@ -452,6 +542,39 @@ func TestInstallWaitsForTheOperator(t *testing.T) {
 	m.judge("a confirmed change", said, code, 0)
 	m.expect("--status", 0)
 	m.must("grep 123 /etc/nftables.d/gen.nft")
+
+	// What was changed by hand let the operator in: it is put back, and comes back unless that is confirmed.
+	m.must("echo '# by hand' >>/etc/nftables.d/gen.nft; rm /etc/systemd/system/nftables.service; echo >/etc/nftables.d/theirs.nft")
+	firewall := "head -n 1 /var/lib/gen/current; cat /etc/nftables.d/gen.nft"
+	found := m.must(firewall)
+	m.calls()
+	said, code = m.run(m.script("--dead-man 1"))
+	m.judge("a hand-edited firewall", said, code, 11, "gen.nft (changed by hand)", "waiting for --confirm", "going back to generation", "is back")
+	if diff := cmp.Diff("daemon-reload\ndaemon-reload\nreload gen-firewall.service\ndaemon-reload\nreload gen-firewall.service\ndaemon-reload\n", m.calls()); diff != "" {
+		t.Errorf("called otherwise (+) than meant (-):\n%s", diff)
+	}
+	if diff := cmp.Diff(found, m.must(firewall)); diff != "" {
+		t.Errorf("the firewall is not as it was found:\n%s", diff)
+	}
+	m.expect("--status", 2, "drift    /etc/nftables.d/gen.nft (changed by hand)")
+	wait("--dead-man 20", "kill -9 0")
+	m.must("! grep 'by hand' /etc/nftables.d/gen.nft")
+	m.must(revert)
+	if diff := cmp.Diff(found, m.must(firewall)); diff != "" {
+		t.Errorf("after a kill the firewall is not as it was found:\n%s", diff)
+	}
+	// Also where another bundle replaces it.
+	m.bring(small)
+	said, code = m.run(m.script("--dead-man 1"))
+	m.judge("another firewall", said, code, 11, "is back")
+	if diff := cmp.Diff(found, m.must(firewall)); diff != "" {
+		t.Errorf("after another bundle the firewall is not as it was found:\n%s", diff)
+	}
+	m.bring(smallWith(t, closed, opened))
+	said, code = wait("--dead-man 20", confirm)
+	m.judge("a hand-edited firewall", said, code, 0, "confirmed")
+	m.must("! grep 'by hand' /etc/nftables.d/gen.nft; grep 'by hand' /var/lib/gen/kept/*/etc/nftables.d/gen.nft; [ ! -e /var/lib/gen/network ]")
+	m.expect("--status", 0)
 
 	// A change of anything else asks nobody.
 	m.bring(smallWith(t, closed, opened, mail, quiet))

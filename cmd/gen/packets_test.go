@@ -450,7 +450,7 @@ func (m *matrix) sweep(x *exposure, from string) {
 var handMade = map[string]string{
 	"vps1": `
 net web --subnet 10.90.0.0/24 --ipv6 --subnet fd90::/64
-net app --subnet 10.90.1.0/24
+net app --subnet 10.90.1.0/24 --opt metric=200
 net other --subnet 10.90.2.0/24
 run web-proxy --network web:ip=10.90.0.2,ip6=fd90::2 -p 203.0.113.10:443:4430 -p 10.44.0.1:9101:9101
 run app-app --network web:ip=10.90.0.3,ip6=fd90::3 --network app

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,10 @@ func TestMain(m *testing.M) {
 	}
 	if file := os.Getenv("GEN_TEST_MONITOR"); file != "" {
 		serveMonitor(file)
+	}
+	if address := os.Getenv("GEN_TEST_AS_REGISTRY"); address != "" {
+		fmt.Println(http.ListenAndServe(address, newRegistry()))
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }

@@ -6,6 +6,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/literal"
 
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/synthetic"
@@ -25,14 +26,14 @@ func BenchmarkHost(b *testing.B) {
 		r.readImports()
 	})
 	name := r.hostNames()[0]
-	e := &evaluation{repository: r, host: name}
+	e := &evaluation{r, name, 1}
 	var v cue.Value
 	stage(b, "evaluate", func() {
 		inst, found := e.instance(name)
 		if inst == nil {
 			b.Fatal(found)
 		}
-		v = cuecontext.New().BuildInstance(importing(inst, name)).LookupPath(cue.ParsePath("host"))
+		v = cuecontext.New().BuildInstance(importing(inst, "host: fleet.hosts["+literal.String.Quote(name)+"]")).LookupPath(cue.ParsePath("host"))
 	})
 	stage(b, "validate", func() {
 		if err := v.Validate(cue.All(), cue.Concrete(true)); err != nil {

@@ -1,13 +1,11 @@
 package load
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
-	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -74,6 +72,7 @@ func (r *repository) survey(f *ast.File, s *source) {
 		case *ast.Package, *ast.ImportDecl, *ast.CommentGroup, *ast.Attribute:
 		case *ast.LetClause:
 			s.shared = true
+			r.whole[""] = r.whole[""] || speaksOf(d, "hosts")
 		default:
 			r.find(finding.TopLevel, d.Pos(), "the top level of hosts/ holds only fleet: and hosts:").
 				Hintf("a name of your own begins with let, _ or #")
@@ -82,7 +81,9 @@ func (r *repository) survey(f *ast.File, s *source) {
 }
 
 func (r *repository) surveyField(d *ast.Field, s *source) {
-	switch name := label(d); {
+	name := label(d)
+	r.whole[""] = r.whole[""] || name != "hosts" && speaksOf(d, "hosts")
+	switch {
 	case name == "hosts":
 		r.places.noteField(d, "")
 		r.surveyHosts(d, s)
@@ -110,8 +111,10 @@ func (r *repository) surveyHosts(d *ast.Field, s *source) {
 		case *ast.Field:
 			if _, pattern := e.Label.(*ast.ListLit); pattern {
 				s.shared = true
+				r.whole[""] = r.whole[""] || !isTie(e.Value)
 			} else if name := label(e); name != "" {
 				s.hosts = append(s.hosts, name)
+				r.whole[name] = r.whole[name] || !inParts(e)
 				r.refuseEmbedding(e.Value)
 			} else {
 				r.find(finding.HostNames, e.Pos(), "a host's name is not written out").Hintf("hosts are declared by literal names")
@@ -219,13 +222,14 @@ hosts: [Name=string]: gen_schema.#Host & {name: Name, #fleet: fleet}
 // declare only other hosts are left out, and so are other hosts' declarations
 // in the rest. Files are parsed anew because CUE writes to their syntax trees.
 // It is nil if there are findings, or a package that it imports could not be
-// read, of which there are findings already.
-func (r *repository) instance(host string) (inst *build.Instance, found []*finding.Finding) {
+// read, of which there are findings already. Some of the host's own fields may
+// be left out too.
+func (r *repository) instance(host string, without ...string) (inst *build.Instance, found []*finding.Finding) {
 	own := copies{}
 	load := func(pos token.Pos, spec string) *build.Instance { return own.of(r.load(pos, spec)) }
 	inst = build.NewContext(build.Loader(load)).NewInstance("hosts", load)
 	inst.PkgName, inst.Module = r.pkg, r.module
-	for _, f := range r.seenBy(host) {
+	for _, f := range r.seenBy(host, without) {
 		if !r.readable(f) {
 			return nil, nil
 		}
@@ -260,15 +264,16 @@ func (c copies) of(inst *build.Instance) *build.Instance {
 }
 
 // seenBy are the files as a host sees them, and the rules.
-func (r *repository) seenBy(host string) (files []*ast.File) {
+func (r *repository) seenBy(host string, without []string) (files []*ast.File) {
 	for _, s := range r.files {
 		if !s.shared && !slices.Contains(s.hosts, host) && host != "" {
 			continue
 		}
 		f := mustParse(s.name, s.text)
 		cut(f, func(path string) bool {
-			other, isHost := strings.CutPrefix(path, "hosts"+sep)
-			return isHost && !strings.Contains(other, sep) && other != host
+			at, inHosts := strings.CutPrefix(path, "hosts"+sep)
+			name, field, inside := strings.Cut(at, sep)
+			return inHosts && (name != host || inside && slices.Contains(without, field))
 		})
 		if s.unused {
 			dropUnused(f)
@@ -277,21 +282,6 @@ func (r *repository) seenBy(host string) (files []*ast.File) {
 		files = append(files, f)
 	}
 	return append(files, mustParse(Module+"/hosts/rules.cue", []byte("package "+r.pkg+"\n"+rules)))
-}
-
-// importing is a package that imports another one and asks for its host only.
-func importing(hosts *build.Instance, host string) *build.Instance {
-	const path = Module + "/hosts"
-	c := build.NewContext(build.Loader(func(token.Pos, string) *build.Instance { return hosts }))
-	inst := c.NewInstance("", nil)
-	f := mustParse(path+"/host.cue", fmt.Appendf(nil, "import fleet %q\nhost: fleet.hosts[%s]\n", path, literal.String.Quote(host)))
-	if err := inst.AddSyntax(f); err != nil {
-		panic("load: importing: " + err.Error())
-	}
-	if err := inst.Complete(); err != nil {
-		panic("load: importing: " + err.Error())
-	}
-	return inst
 }
 
 // mustParse is for what parsed before.

@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -48,10 +49,11 @@ func (d folder) parse(files []string, changes map[string]change) []parsed {
 
 // A dependency is a package that hosts/ imports, or one that such a package does.
 type dependency struct {
-	*build.Instance      // nil for a package of CUE's own
-	read            bool // to its end
-	missing         bool // it leads nowhere, and so does what is taken from it
-	broken          bool // it, or one that it imports, could not be read
+	*build.Instance        // nil for a package of CUE's own
+	read            bool   // to its end
+	missing         bool   // it leads nowhere, and so does what is taken from it
+	broken          bool   // it, or one that it imports, could not be read
+	later           func() // reads the files of the catalogue, once all that is taken from it is known
 }
 
 // readImports reads all packages that a host may import before any host is
@@ -67,6 +69,11 @@ func (r *repository) readImports() {
 		one := r.context.NewInstance("hosts", r.load)
 		one.Files = []*ast.File{{Decls: []ast.Decl{&ast.ImportDecl{Specs: []*ast.ImportSpec{use}}}}}
 		one.Complete() // what is wrong is in the findings
+	}
+	for _, spec := range slices.Sorted(maps.Keys(r.imports)) {
+		if later := r.imports[spec].later; later != nil {
+			later()
+		}
 	}
 }
 
@@ -96,6 +103,8 @@ func (r *repository) load(pos token.Pos, spec string) *build.Instance {
 	switch {
 	case isCUEs:
 		r.find(finding.Import, pos, "CUE has no package %q", spec).Hint = finding.DidYouMean(spec, standard, "it has "+strings.Join(standard, ", "))
+	case d.files == fs.FS(services.Files):
+		dep.later = func() { r.add(dep.Instance, d.parse(r.needed(), nil)) }
 	case ok:
 		r.fill(dep.Instance, pos, p, d)
 	default:
@@ -129,24 +138,31 @@ func (r *repository) folder(p ast.ImportPath) (d folder, found bool) {
 // fill reads a package from its folder.
 func (r *repository) fill(inst *build.Instance, pos token.Pos, p ast.ImportPath, d folder) {
 	within := &repository{root: d.files}
-	for _, f := range d.parse(within.list(d.dir), r.changes) {
+	files := d.parse(within.list(d.dir), r.changes)
+	for _, f := range files {
 		within.findings = append(within.findings, f.findings...)
-		if f.syntax == nil || f.syntax.PackageName() != p.Qualifier {
-			continue
-		}
+	}
+	files = slices.DeleteFunc(files, func(f parsed) bool { return f.syntax == nil || f.syntax.PackageName() != p.Qualifier })
+	for _, f := range files {
 		if p.Path != Module+"/schema" && p.Path != Module+"/services" {
 			r.ownFiles = append(r.ownFiles, f.syntax.Filename)
 		}
-		if err := inst.AddSyntax(f.syntax); err != nil {
-			within.findings = append(within.findings, plain(err)...)
-		}
+		r.taken = append(r.taken, taken(f.syntax)...)
 	}
 	within.refuseSpread(d.dir, p.Qualifier)
-	if len(inst.Files) == 0 && len(within.findings) == 0 {
+	if len(files) == 0 && len(within.findings) == 0 {
 		r.find(finding.Import, pos, "there is no package %s in %s", p.Qualifier, d.shown).
 			Hintf("put a file there that begins with: package %s", p.Qualifier)
 	}
 	r.findings = append(r.findings, within.findings...)
+	r.add(inst, files)
+}
+
+// add gives a package its files, whose names the parser has resolved.
+func (r *repository) add(inst *build.Instance, files []parsed) {
+	for _, f := range files {
+		inst.Files = append(inst.Files, f.syntax)
+	}
 	if err := inst.Complete(); err != nil {
 		r.findings = append(r.findings, plain(err)...)
 	}

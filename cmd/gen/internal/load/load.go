@@ -10,6 +10,7 @@ package load
 import (
 	"cmp"
 	"io/fs"
+	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -43,12 +44,13 @@ func Fleet(root fs.FS, step ...func(done, total int)) (*fleet.Fleet, []*finding.
 func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 	r.readImports()
 	jobs := append(r.hostNames(), "") // last, the fleet's own part: what hosts say of a shared value says more
+	parts := runtime.GOMAXPROCS(0) / max(1, len(jobs)-1)
 	found := make([][]*finding.Finding, len(jobs))
 	hosts := make([]*fleet.Host, len(jobs))
 
 	var done atomic.Int64
 	parallel.Each(len(jobs), func(i int) {
-		e := &evaluation{repository: r, host: jobs[i]}
+		e := &evaluation{r, jobs[i], parts}
 		if jobs[i] == "" {
 			found[i] = e.read(f, "fleet")
 			return
@@ -108,21 +110,16 @@ func (e *evaluation) read(dst any, path ...string) []*finding.Finding {
 
 // readHost reads the host. CUE evaluates a package whole, but of one that is
 // imported no more than is asked for; so the host is looked at from outside
-// first, without the names of the user's own that others use. Those are the
+// first, by several who ask for a part each if there are processors for them,
+// and without the names of the user's own that others use. Those are the
 // fleet's part. Only if something is wrong is the package read whole, in which
 // mistakes are told better.
 func (e *evaluation) readHost() (*fleet.Host, []*finding.Finding) {
-	h := new(fleet.Host)
-	inst, found := e.instance(e.host)
-	if inst == nil {
-		return nil, found
-	}
-	host := cuecontext.New().BuildInstance(importing(inst, e.host)).LookupPath(cue.ParsePath("host"))
-	if host.Validate(cue.All(), cue.Concrete(true)) == nil {
-		e.decode(host, h, []string{"hosts", e.host})
+	if h := e.readOutside(); h != nil {
 		return h, nil
 	}
-	found = e.read(h, "hosts", e.host)
+	h := new(fleet.Host)
+	found := e.read(h, "hosts", e.host)
 	if !h.Name.Set {
 		return nil, found
 	}
@@ -132,7 +129,8 @@ func (e *evaluation) readHost() (*fleet.Host, []*finding.Finding) {
 // An evaluation is one host (or, with no name, what the hosts share) in a context of its own.
 type evaluation struct {
 	*repository
-	host string
+	host  string
+	parts int // of which it is read side by side
 }
 
 func (r *repository) find(code finding.Code, pos token.Pos, format string, args ...any) *finding.Finding {

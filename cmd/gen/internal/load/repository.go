@@ -38,12 +38,14 @@ type repository struct {
 	pkg      string   // the name of the package in hosts/
 	files    []source // hosts/*.cue, sorted by name
 	places   places
+	whole    map[string]bool // hosts that are not only fields and services by their names; "" if none is
 	context  *build.Context
 	imports  map[string]*dependency // by what import clauses say
 	findings []*finding.Finding
 	changes  map[string]change // by place, to see what the rest makes of a mistake
 
 	ownFiles      []string // of packages of the repository's own
+	taken         []string // by them, from the catalogue
 	hiddenImports []string // places where a field hides one
 }
 
@@ -56,6 +58,7 @@ type source struct {
 	unused bool // has imports or let clauses that nothing refers to, which is a finding
 
 	imports []*ast.ImportSpec
+	taken   []string // from the catalogue
 }
 
 func (r *repository) readModule() {
@@ -95,7 +98,7 @@ func (r *repository) readModule() {
 
 // readHosts reads hosts/*.cue and notes which hosts each file declares.
 func (r *repository) readHosts() {
-	r.places = places{}
+	r.places, r.whole = places{}, map[string]bool{}
 	for _, p := range (folder{r.root, "hosts", "hosts"}).parse(r.list("hosts"), nil) {
 		r.findings = append(r.findings, p.findings...)
 		f := p.syntax
@@ -115,7 +118,7 @@ func (r *repository) readHosts() {
 				Hintf("start every file with: package %s", r.pkg)
 			continue
 		}
-		s := source{name: f.Filename, text: p.text, imports: slices.Collect(f.ImportSpecs())}
+		s := source{name: f.Filename, text: p.text, imports: slices.Collect(f.ImportSpecs()), taken: taken(f)}
 		r.survey(f, &s)
 		s.unused = r.refuseUnused(f)
 		r.refuseAllHosts(f)

@@ -32,10 +32,15 @@ type Renderer struct {
 	fleet   *fleet.Fleet
 	ledger  *exposure.Ledger
 	records []record
+	telling map[string][]int // of an address
+	wanted  []*fleet.Wanted
 }
 
 // New is the renderer of a fleet.
-func New(f *fleet.Fleet) *Renderer { return &Renderer{f, exposure.Of(f), records(f)} }
+func New(f *fleet.Fleet) *Renderer {
+	all := records(f)
+	return &Renderer{f, exposure.Of(f), all, telling(all), f.Wanted()}
+}
 
 // Host is everything gen writes for a host of a fleet.
 func Host(f *fleet.Fleet, h *fleet.Host) *tree.Tree { return New(f).Host(h) }

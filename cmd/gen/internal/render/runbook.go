@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,11 +13,12 @@ import (
 // A runbook is a host on paper, for the day on which nothing else is left of it.
 // Each part of it is there only if it is true of the host.
 type runbook struct {
-	strings.Builder
+	bytes.Buffer
 	fleet   *fleet.Fleet
 	host    *fleet.Host
 	sockets []*exposure.Socket // of the host
-	all     []record           // of the fleet
+	leading []record           // to the host
+	wanted  []*fleet.Wanted    // of the fleet
 	proxy   string             // the service that leads names to the others, "" without one
 }
 
@@ -24,13 +26,14 @@ type runbook struct {
 // move away, and how it ends.
 func (r *Renderer) Runbook(h *fleet.Host) []byte {
 	b := r.book(h)
+	b.leading = r.leading(append(b.public(), b.meshed()...))
 	b.write()
-	return []byte(b.String())
+	return slices.Clone(b.Bytes())
 }
 
 // book is what a runbook is written from, still empty.
 func (r *Renderer) book(h *fleet.Host) *runbook {
-	b := &runbook{fleet: r.fleet, host: h, sockets: r.ledger.On(h), all: r.records}
+	b := &runbook{fleet: r.fleet, host: h, sockets: r.ledger.On(h), wanted: r.wanted}
 	b.proxy, _, _, _ = h.ProxyContainer()
 	return b
 }
@@ -314,7 +317,7 @@ func (r *runbook) atHand() {
 	h := r.host
 	r.title(2, "What to have at hand")
 	tools := "`gen`, `ssh`, `rsync` and `nc`"
-	if len(r.leading()) > 0 {
+	if len(r.leading) > 0 {
 		tools = "`gen`, `ssh`, `rsync`, `nc`, `dig` and `curl`"
 	}
 	r.say("\n- The repository, at the commit that ran here, and %s.", tools)
@@ -349,7 +352,7 @@ func operators(f *fleet.Fleet) string {
 
 // secrets are the names of those that the host decrypts.
 func (r *runbook) secrets() (names []string) {
-	for _, w := range r.fleet.Wanted() {
+	for _, w := range r.wanted {
 		if slices.ContainsFunc(w.Uses, func(u fleet.Use) bool { return u.Host == r.host }) {
 			names = append(names, w.Name)
 		}
@@ -367,29 +370,38 @@ func (r *runbook) secretsOf(owner string) (names []string) {
 	return names
 }
 
-// leading are the records that lead to the host, or tell others of its addresses.
-func (r *runbook) leading() (out []record) {
-	mine := append(r.public(), r.meshed()...)
-	for _, rec := range r.all {
-		if slices.ContainsFunc(mine, func(a string) bool { return tells(rec.data, canonical(a)) }) {
-			out = append(out, rec)
-		}
+// leading are the records that lead to some addresses, or tell others of them.
+func (r *Renderer) leading(addresses []string) (out []record) {
+	var all []int
+	for _, a := range addresses {
+		all = append(all, r.telling[canonical(a)]...)
+	}
+	slices.Sort(all)
+	for _, i := range slices.Compact(all) {
+		out = append(out, r.records[i])
 	}
 	return out
 }
 
-// tells reports whether a record's data has an address in it, as an SPF has ip4:ADDRESS.
-func tells(data, address string) bool {
-	for _, word := range strings.FieldsFunc(data, func(c rune) bool { return strings.ContainsRune(" \"/,", c) }) {
-		if word == address || strings.HasSuffix(word, "ip4:"+address) || strings.HasSuffix(word, "ip6:"+address) {
-			return true
+// telling are the records that have an address in their data, as an SPF has
+// ip4:ADDRESS, by address.
+func telling(records []record) map[string][]int {
+	by := map[string][]int{}
+	for i, rec := range records {
+		for word := range strings.FieldsFuncSeq(rec.data, func(c rune) bool { return strings.ContainsRune(" \"/,", c) }) {
+			for _, spf := range []string{"ip4:", "ip6:"} {
+				if _, address, ok := strings.Cut(word, spf); ok {
+					word = address
+				}
+			}
+			by[word] = append(by[word], i)
 		}
 	}
-	return false
+	return by
 }
 
 func (r *runbook) zones() (zones []string) {
-	for _, rec := range r.leading() {
+	for _, rec := range r.leading {
 		if !slices.Contains(zones, rec.zone) {
 			zones = append(zones, rec.zone)
 		}

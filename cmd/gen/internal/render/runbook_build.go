@@ -230,7 +230,7 @@ func (r *runbook) newAddress(next func(string, ...any)) {
 	if r.inner() != "" {
 		r.say("\n   Behind the NAT, its own is `listen:`%s.", map[bool]string{true: " and `listen6:`"}[h.Listen6.Set])
 	}
-	if leading := r.worldly(r.leading()); len(leading) > 0 {
+	if leading := r.worldly(r.leading); len(leading) > 0 {
 		r.say("\n   These records get the new one:\n")
 		r.records("   ", leading)
 	}
@@ -395,7 +395,7 @@ func (r *runbook) webChecks() {
 		r.table(rows...)
 	}
 	var digs []string
-	for _, g := range alike(r.leading()) {
+	for _, g := range alike(r.leading) {
 		if g[0].kind == "A" || g[0].kind == "AAAA" {
 			digs = append(digs, each1("n", names(g), "dig +short $n "+g[0].kind)+"\t"+g[0].data)
 		}

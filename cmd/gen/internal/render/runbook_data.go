@@ -297,12 +297,13 @@ func (r *runbook) move() {
 		return
 	}
 	r.say("\nTo %s. Nobody is served by it between the third step and the last.", oneOf(hostWords(to)))
+	lacks := r.lacks(moves)
 	for _, o := range to {
-		if lacks := r.lacks(o, moves); len(lacks) > 0 {
+		if lacks := lacks(o); len(lacks) > 0 {
 			r.say("\n%s first: %s.", o.Name.V, strings.Join(lacks, "; "))
 		}
 	}
-	if names := r.worldly(r.leading()); len(names) > 0 {
+	if names := r.worldly(r.leading); len(names) > 0 {
 		r.say("\n1. The day before, lower the TTL of the service's names, which stand below.")
 	} else {
 		r.say("\n1. Tell people who use it.")
@@ -312,40 +313,47 @@ func (r *runbook) move() {
 	r.shell("   ", "gen check\tsays nothing", "gen -o out")
 	r.say("\n3. Push here first: the service stops and does not come back at boot. Its data stays.")
 	r.shell("   ", pushTo(h, r.at(), ""))
-	r.say("\n4. Copy its data with the command below, to where there is none yet. `uname -m` must print the same on both, for databases are copied as they are.\n")
-	r.say("5. Push there: it starts with its data.")
-	var pushes []string
+	r.say("\n4. Copy its data with the command below, to where there is none yet. `uname -m` must print the same on both, for databases are copied as they are.")
+	var theres, pushes []string
 	for _, o := range to {
+		theres = append(theres, "there() { "+sshTo(o, loginAt(o), "", `"$@"`)+"; }\tto "+o.Name.V)
 		pushes = append(pushes, pushTo(o, loginAt(o), "")+"\tto "+o.Name.V)
 	}
+	if len(to) > 1 {
+		r.say("   Say in the same shell where to, with one of these:")
+		r.shell("   ", theres...)
+	}
+	r.say("\n5. Push there: it starts with its data.")
 	r.shell("   ", pushes...)
 	r.say("\n6. %s as in [Checks](#checks). Until then there is a way back: undo the change of step 2, push there, then here.",
-		map[bool]string{true: "Lead its names there (`out/fleet/dns.md`), and look at it", false: "Look at it"}[len(r.worldly(r.leading())) > 0])
+		map[bool]string{true: "Lead its names there (`out/fleet/dns.md`), and look at it", false: "Look at it"}[len(r.worldly(r.leading)) > 0])
 	r.say("7. After some weeks, when the other host has backups of it, remove its directory below `/srv` here.\n\nFor each service, the commands of steps 2 and 4:")
 	for _, s := range moves {
 		r.moveOne(s, to)
 	}
 }
 
-// lacks is what services that move need on another host and do not find there.
-func (r *runbook) lacks(o *fleet.Host, moves []fleet.Entry[*fleet.Service]) (out []string) {
+// lacks tells of another host what services that move need and do not find there.
+func (r *runbook) lacks(moves []fleet.Entry[*fleet.Service]) func(*fleet.Host) []string {
 	routed, mesh := false, false
 	for _, s := range moves {
 		routed = routed || len(routeNames(s.V)) > 0
 		mesh = mesh || len(r.answersAt(s.Name)) > 0
 	}
-	proxy, _, _, ok := o.ProxyContainer()
-	switch {
-	case !routed:
-	case !ok:
-		out = append(out, "a service with a name needs a proxy there")
-	case o.Internet != nil && !slices.ContainsFunc(o.Internet, func(v fleet.Val[string]) bool { return v.V == proxy }):
-		out = append(out, "its `internet:` must name its proxy")
+	return func(o *fleet.Host) (out []string) {
+		proxy, _, _, ok := o.ProxyContainer()
+		switch {
+		case !routed:
+		case !ok:
+			out = append(out, "a service with a name needs a proxy there")
+		case o.Internet != nil && !slices.ContainsFunc(o.Internet, func(v fleet.Val[string]) bool { return v.V == proxy }):
+			out = append(out, "its `internet:` must name its proxy")
+		}
+		if mesh && o.Mesh == nil {
+			out = append(out, "a service with a port in the mesh needs it to be there")
+		}
+		return out
 	}
-	if mesh && o.Mesh == nil {
-		out = append(out, "a service with a port in the mesh needs it to be there")
-	}
-	return out
 }
 
 func (r *runbook) haveSecrets(services []fleet.Entry[*fleet.Service]) bool {
@@ -388,14 +396,17 @@ func (r *runbook) moveOne(s fleet.Entry[*fleet.Service], to []*fleet.Host) {
 	if names := r.secretsOf(s.Name); len(names) > 0 {
 		commands = append(commands, "gen secret rekey "+strings.Join(names, " "))
 	}
-	for _, o := range to {
-		if slices.ContainsFunc(s.V.Volumes, func(v fleet.Entry[*fleet.Volume]) bool { return !v.V.Named.V }) {
-			where, what := "/srv", s.Name
-			if r.backedUp(s.Name) { // and that this data is the repository's
-				where, what = "/", "srv/"+s.Name+" var/lib/gen/backup/"+s.Name
-			}
-			commands = append(commands, fmt.Sprintf("%s | %s\tto %s", r.on("tar --numeric-owner -C "+where+" -c", what), sshTo(o, loginAt(o), "", "tar --numeric-owner -C "+where+" -x"), o.Name.V))
+	if slices.ContainsFunc(s.V.Volumes, func(v fleet.Entry[*fleet.Volume]) bool { return !v.V.Named.V }) {
+		where, what := "/srv", s.Name
+		if r.backedUp(s.Name) { // and that this data is the repository's
+			where, what = "/", "srv/"+s.Name+" var/lib/gen/backup/"+s.Name
 		}
+		unpack := "tar --numeric-owner -C " + where + " -x"
+		there := "there " + unpack
+		if len(to) == 1 {
+			there = sshTo(to[0], loginAt(to[0]), "", unpack) + "\tto " + to[0].Name.V
+		}
+		commands = append(commands, r.on("tar --numeric-owner -C "+where+" -c", what)+" | "+there)
 	}
 	for _, v := range s.V.Volumes {
 		if v.V.Named.V {
@@ -428,7 +439,7 @@ func (r *runbook) moveOne(s fleet.Entry[*fleet.Service], to []*fleet.Host) {
 // namesOf are the records that lead to a service here, and the other services
 // here that they lead to as well.
 func (r *runbook) namesOf(s fleet.Entry[*fleet.Service]) (out []record, together []string) {
-	for _, rec := range r.leading() {
+	for _, rec := range r.leading {
 		mine := false
 		var others []string
 		for _, p := range rec.by {
@@ -473,7 +484,7 @@ func (r *runbook) remove() {
 		next("Move away what is to live on, and know where the data of the rest is.")
 	}
 	var gone []string
-	for _, w := range r.fleet.Wanted() {
+	for _, w := range r.wanted {
 		if len(w.Uses) == 1 && w.Uses[0].Host == h && r.ends(w) {
 			gone = append(gone, "hosts/secrets/"+w.Name+".age")
 		}
@@ -493,7 +504,7 @@ func (r *runbook) remove() {
 		next("Other hosts use these secrets of it too. Encrypt them to those alone, and rotate what the command lists: this host could read them.")
 		r.shell("   ", "gen secret rekey "+strings.Join(shared, " "))
 	}
-	if leading := r.leading(); len(leading) > 0 {
+	if leading := r.leading; len(leading) > 0 {
 		next("Remove the records that lead to it, except names that have moved:\n")
 		r.records("   ", leading)
 	}
@@ -540,7 +551,7 @@ func (r *runbook) ends(w *fleet.Wanted) bool {
 // shared are the secrets of the host that others use as well.
 func (r *runbook) shared() []string {
 	names := map[string]bool{}
-	for _, w := range r.fleet.Wanted() {
+	for _, w := range r.wanted {
 		if len(w.Uses) > 1 && slices.ContainsFunc(w.Uses, func(u fleet.Use) bool { return u.Host == r.host }) {
 			names[w.Name] = true
 		}
