@@ -387,6 +387,22 @@ func TestBackups(t *testing.T) {
 		}
 	})
 
+	t.Run("one volume", func(t *testing.T) {
+		b := b.in(t)
+		later := b.postgres("hedgedoc", "insert into t values (0, 'later') returning id, v")
+		b.on("vps1", "rm", "-r", "/srv/hedgedoc/uploads/d 1")
+		if said, err := b.try("sh", b.dir, "vps1", "gen-backup", "restore", "hedgedoc", "--volume", "upload", "--replace"); err == nil || !strings.Contains(said, "no volume upload") {
+			t.Errorf("restore of a volume that there is not: %v\n%s", err, said)
+		}
+		b.on("vps1", "gen-backup", "restore", "hedgedoc", "--volume", "uploads", "--replace")
+		if now := b.postgres("hedgedoc", "delete from t where id = 0 returning id, v"); now != later {
+			t.Errorf("the database has %q after %q was written", now, later)
+		}
+		if diff := cmp.Diff(want, b.contents(stores...)); diff != "" {
+			t.Errorf("what is there (+) is not what was (-):\n%s", diff)
+		}
+	})
+
 	t.Run("burned", func(t *testing.T) {
 		b := b.in(t)
 		b.run("down", b.dir, "vps1")

@@ -36,7 +36,6 @@ var parts = map[string]func(args []string) error{
 
 	"run.sh": grafana,
 
-
 	"nextcloud-exporter":         nextcloudExporter,
 	"prometheus-podman-exporter": podmanExporter,
 
