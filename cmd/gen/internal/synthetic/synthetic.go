@@ -92,6 +92,7 @@ func (h host) address() string { return fmt.Sprintf("203.0.%d.%d", h.number/200,
 func (h host) cue() string {
 	out := fmt.Sprintf("package hosts\n\nimport (\n\town \"fleet.example/services\"\n\tcatalog \"gen.example/services\"\n)\n\nhosts: %s: {\n", h.name)
 	out += fmt.Sprintf("\tos: \"debian-13\"\n\taddress: %q\n\tmesh: address: %q\n", h.address(), h.meshAddress())
+	out += "\tbackups: {enabled: false, why: \"there is nothing to lose\"}\n"
 	out += "\tservices: {\n\t\ttraefik: catalog.#Traefik & {acme: email: \"ada@example.org\"}\n\t\tnode: catalog.#NodeExporter\n"
 	for n, s := range services() {
 		out += fmt.Sprintf("\t\t%s: own.%s & %s\n", s.name, s.definition(), cue(h.overrides(n, s.name)))
@@ -101,6 +102,7 @@ func (h host) cue() string {
 
 func (h host) jsonnet() string {
 	out := fmt.Sprintf("%s: s.host + {\nname: %q, os: 'debian-13', address: %q, mesh: {address: %q},\n", h.name, h.name, h.address(), h.meshAddress())
+	out += "backups+: {enabled: false, why: 'there is nothing to lose'},\n"
 	out += fmt.Sprintf("services: catalogue[%q] + {\n", h.name)
 	for n, s := range services() {
 		out += fmt.Sprintf("%s: s.%s + {name: %q} + %s,\n", s.name, s.name, s.name, jsonnetMore(h.overrides(n, s.name)))
