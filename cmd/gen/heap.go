@@ -21,19 +21,23 @@ func setHeap() {
 		return
 	}
 	debug.SetGCPercent(-1)
-	useLargePages()
-	debug.SetGCPercent(100 * first / 4) // of 4 MiB, the runtime's least
-	afterCollection := func(percent int) { debug.SetGCPercent(percent) }
-	runtime.AddCleanup(new(*byte), afterCollection, share)
+	space := largePages()
+	go func() { // beside the reading of files
+		giveBack(space)
+		debug.SetGCPercent(100 * first / 4) // of 4 MiB, the runtime's least
+		afterCollection := func(percent int) { debug.SetGCPercent(percent) }
+		runtime.AddCleanup(new(*byte), afterCollection, share)
+	}()
 }
 
-// useLargePages has the heap grow into memory that the kernel hands out by
-// 2 MiB and not by 4 KiB, where it can: a page that is touched for the first
-// time is a fault, several thousand of which are a third of a run on a virtual
-// machine. The space is given to the heap by collecting it.
-func useLargePages() {
+// largePages has the heap grow into memory that the kernel hands out by 2 MiB
+// and not by 4 KiB, where it can: a page that is touched for the first time is a
+// fault, several thousand of which are a third of a run on a virtual machine.
+// The space is given to the heap by collecting it.
+func largePages() []byte {
 	space := make([]byte, reserved<<20)
 	adviseLargePages(space)
-	space = nil
-	runtime.GC()
+	return space
 }
+
+func giveBack([]byte) { runtime.GC() }
