@@ -85,12 +85,12 @@ func tail(text string, n int) string {
 func (v *vm) state() string {
 	v.Helper()
 	return v.on("vps1", "sh", "-c", `cd /var/lib/gen
-find /etc/systemd /etc/containers /etc/nftables.d /etc/wireguard /etc/sysctl.d /etc/tmpfiles.d /usr/local -type f | sort | xargs -d '\n' sha256sum
+find /etc/systemd /etc/containers /etc/nftables.d /etc/wireguard /etc/sysctl.d /etc/tmpfiles.d /usr/local -type f ! -path '/etc/containers/networks/*' | sort | xargs -d '\n' sha256sum
 grep -H . stamps/* lines/*
 ls -A | grep -Ex 'pending|unconfirmed.*|barred' || :
 podman secret ls -q | xargs -r podman secret inspect -f '{{.Spec.Name}} {{index .Spec.Labels "gen.payload"}}' | sort
 podman ps -a --format '{{.Names}} {{.Image}} {{.Networks}}' | sort
-podman network ls -q | grep -vx podman | xargs podman network inspect -f '{{.Name}} {{.Subnets}}'
+podman network ls -q | grep -vx podman | xargs podman network inspect -f '{{.Name}} {{range .Subnets}} {{.Subnet}}{{end}}'
 nft -s list table inet gen; nft -s list table bridge gen
 wg show wg0 allowed-ips; ip -brief address show wg0`)
 }
