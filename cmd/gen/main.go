@@ -12,7 +12,7 @@
 // a place in the user's files. render spells it: a backend is a total function
 // of the checked fleet and a host that returns files, so it cannot fail. What
 // concerns several hosts, firewalls and tunnels above all, comes from one ledger
-// of who reaches what, package exposure. A
+// of who reaches what, package exposure, and what is watched from package watch. A
 // tree is closed when everything its units name is in it; that is also where it
 // shows who reads what. bundle adds the lists and scripts that bring a tree to
 // a host, and writes them: the only effect that gen has. What there is to write

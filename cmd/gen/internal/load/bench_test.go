@@ -2,22 +2,17 @@ package load
 
 import (
 	"testing"
-	"testing/fstest"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/literal"
 
 	"gen.example/cmd/gen/internal/fleet"
-	"gen.example/cmd/gen/internal/synthetic"
 )
 
 // BenchmarkHost takes what load does for one host of twenty services apart.
 func BenchmarkHost(b *testing.B) {
-	files := fstest.MapFS{}
-	for name, text := range synthetic.CUE(1) {
-		files[name] = &fstest.MapFile{Data: []byte(text)}
-	}
+	files := syntheticHost()
 	var r *repository
 	stage(b, "parse", func() {
 		r = &repository{root: files}

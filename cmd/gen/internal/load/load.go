@@ -5,6 +5,8 @@
 // A host is evaluated from the package with the other hosts' declarations cut
 // out of the syntax tree. So memory does not grow with the fleet, hosts are
 // evaluated side by side, and a reference from one host to another is a finding by itself.
+// Where processors are left, parts of a host are evaluated side by side too; of the
+// binary's catalogue only the files are read that somebody takes something from.
 package load
 
 import (

@@ -18,9 +18,11 @@ import (
 // TestParts: a host that is read in parts, as it is on many processors, has the
 // same values at the same places, and its mistakes are told in the same words.
 func TestParts(t *testing.T) {
-	one := fstest.MapFS{}
-	for name, text := range synthetic.CUE(1) {
-		one[name] = &fstest.MapFile{Data: []byte(text)}
+	one := syntheticHost()
+	r := &repository{root: one}
+	r.readHosts()
+	if r.whole["h000"] || r.whole[""] {
+		t.Fatal("the synthetic host is not read in parts")
 	}
 	repositories := map[string]fs.FS{"the example": os.DirFS("../../../.."), "synthetic": one}
 	const host = "hosts/h000.cue"
@@ -75,6 +77,15 @@ func TestParts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// syntheticHost is a fleet of one host of twenty services.
+func syntheticHost() fstest.MapFS {
+	files := fstest.MapFS{}
+	for name, text := range synthetic.CUE(1) {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return files
 }
 
 // on reads a repository on some processors.
