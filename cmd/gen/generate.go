@@ -40,8 +40,14 @@ func compile(dir string, step ...func(done, total int)) (*fleet.Fleet, map[strin
 		}
 		h := f.Hosts[i-1]
 		t := r.Host(h)
-		if open[i-1] = t.Close(); len(open[i-1]) == 0 {
-			t.Runbook = r.Runbook(h)
+		parallel.Each(2, func(part int) {
+			if part == 0 {
+				open[i-1] = t.Close()
+			} else {
+				t.Runbook = r.Runbook(h)
+			}
+		})
+		if len(open[i-1]) == 0 {
 			bundles[i] = bundle.Host(t)
 		}
 	})

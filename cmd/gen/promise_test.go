@@ -512,6 +512,7 @@ func TestMinimalRoutes(t *testing.T) {
 
 func stampsOf(tr *tree.Tree) map[string]string {
 	out := map[string]string{}
+	tr.Close()
 	for _, u := range tr.Units() {
 		out[u.Name+" restart"], out[u.Name+" reload"] = u.Restart, u.Reload
 	}

@@ -97,7 +97,7 @@ func sum(body []byte) string {
 func (b Bundle) manifest(t *tree.Tree) []byte {
 	var rows []string
 	for _, f := range t.Files {
-		rows = append(rows, row(f.Mode, f.Owner, sum(b["rootfs"+f.Path].Body), f.Path))
+		rows = append(rows, row(f.Mode, f.Owner, f.Sum(), f.Path))
 	}
 	return list(rows)
 }

@@ -39,21 +39,25 @@ func (d folder) name(file string) string { return path.Join(d.shown, path.Base(f
 // parse reads files of a folder, side by side, with some of their fields changed.
 func (d folder) parse(files []string, changes map[string]change) []parsed {
 	out := make([]parsed, len(files))
-	parallel.Each(len(files), func(i int) {
-		text, err := read(d.files, files[i])
-		r := &repository{changes: changes}
-		out[i] = parsed{r.parse(d.name(files[i]), text, err), text, r.findings}
-	})
+	parallel.Each(len(files), func(i int) { out[i] = d.parseFile(files[i], changes) })
 	return out
+}
+
+func (d folder) parseFile(file string, changes map[string]change) parsed {
+	text, err := read(d.files, file)
+	r := &repository{changes: changes}
+	return parsed{r.parse(d.name(file), text, err), text, r.findings}
 }
 
 // A dependency is a package that hosts/ imports, or one that such a package does.
 type dependency struct {
-	*build.Instance        // nil for a package of CUE's own
-	read            bool   // to its end
-	missing         bool   // it leads nowhere, and so does what is taken from it
-	broken          bool   // it, or one that it imports, could not be read
-	later           func() // reads the files of the catalogue, once all that is taken from it is known
+	*build.Instance      // nil for a package of CUE's own
+	read            bool // to its end
+	missing         bool // it leads nowhere, and so does what is taken from it
+	broken          bool // it, or one that it imports, could not be read
+
+	binarys folder          // where its files are, if they are the binary's
+	needed  func() []string // those of them to read, once all that is taken from the catalogue is known
 }
 
 // readImports reads all packages that a host may import before any host is
@@ -70,10 +74,32 @@ func (r *repository) readImports() {
 		one.Files = []*ast.File{{Decls: []ast.Decl{&ast.ImportDecl{Specs: []*ast.ImportSpec{use}}}}}
 		one.Complete() // what is wrong is in the findings
 	}
+	r.readBinarys()
+}
+
+// readBinarys reads the binary's packages, the files of all side by side.
+func (r *repository) readBinarys() {
+	type file struct {
+		of   *dependency
+		name string
+		parsed
+	}
+	var files []file
+	var deps []*dependency
 	for _, spec := range slices.Sorted(maps.Keys(r.imports)) {
-		if later := r.imports[spec].later; later != nil {
-			later()
+		if dep := r.imports[spec]; dep.needed != nil {
+			deps = append(deps, dep)
+			for _, name := range dep.needed() {
+				files = append(files, file{of: dep, name: name})
+			}
 		}
+	}
+	parallel.Each(len(files), func(i int) { files[i].parsed = files[i].of.binarys.parseFile(files[i].name, nil) })
+	for _, f := range files {
+		f.of.Files = append(f.of.Files, f.syntax)
+	}
+	for _, dep := range deps {
+		must(dep.Complete())
 	}
 }
 
@@ -104,7 +130,9 @@ func (r *repository) load(pos token.Pos, spec string) *build.Instance {
 	case isCUEs:
 		r.find(finding.Import, pos, "CUE has no package %q", spec).Hint = finding.DidYouMean(spec, standard, "it has "+strings.Join(standard, ", "))
 	case d.files == fs.FS(services.Files):
-		dep.later = func() { r.add(dep.Instance, d.parse(r.needed(), nil)) }
+		dep.binarys, dep.needed = d, r.needed
+	case d.files == fs.FS(schema.Files):
+		dep.binarys, dep.needed = d, func() []string { return (&repository{root: d.files}).list(d.dir) }
 	case ok:
 		r.fill(dep.Instance, pos, p, d)
 	default:

@@ -4,8 +4,11 @@
 package render
 
 import (
+	"slices"
+
 	"gen.example/cmd/gen/internal/exposure"
 	"gen.example/cmd/gen/internal/fleet"
+	"gen.example/cmd/gen/internal/parallel"
 	"gen.example/cmd/gen/internal/tree"
 )
 
@@ -51,9 +54,9 @@ func Fleet(f *fleet.Fleet) *tree.Tree { return New(f).Fleet() }
 // Host is everything gen writes for a host.
 func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 	t := &tree.Tree{Host: h.Name.V}
-	for _, backend := range backends {
-		t.Add(backend(r.fleet, h)...)
-	}
+	made := make([][]*tree.File, len(backends))
+	parallel.Each(len(backends), func(i int) { made[i] = backends[i](r.fleet, h) })
+	t.Add(slices.Concat(made...)...)
 	t.Add(firewall(r.fleet, h, r.ledger)...)
 	t.Add(watching(r.fleet, h, r.ledger)...)
 	modules(r.fleet, r.ledger, h, t.Files)

@@ -14,11 +14,18 @@ import (
 // Close is the last look over a finished tree: one writer a path, every unit,
 // file and secret that a unit names is there, and no unit waits for itself.
 func (t *Tree) Close() (fs []*finding.Finding) {
-	c := &closing{Tree: t, units: t.units(), written: t.written()}
+	c := &closing{Tree: t, units: t.findUnits(), written: t.written()}
 	c.writers()
 	c.dependencies()
 	c.sources()
 	c.cycles()
+	t.units = c.units
+	for _, f := range t.Files {
+		if f.Unit != nil {
+			f.Body = f.Unit.Bytes()
+		}
+		f.sum = hash(f.Body)
+	}
 	return c.findings
 }
 

@@ -34,15 +34,24 @@ type Unit struct {
 	after   map[string]token.Pos
 }
 
-// Units are the tree's units, sorted by rank and name. The tree must be closed
-// without findings.
+// Units are the tree's units, sorted by rank and name. The tree must be sorted,
+// and closed without findings.
 func (t *Tree) Units() []*Unit {
-	us := t.units()
+	us := t.units
+	if us == nil {
+		panic("tree: its units are known once it is closed")
+	}
 	t.rank(us)
 	triggered := t.triggered(us)
+	named := map[string][]*File{} // by the units that files name
+	for _, f := range t.Files {
+		for _, name := range f.Units {
+			named[name] = append(named[name], f)
+		}
+	}
 	for _, u := range us {
 		u.Want = want(u, triggered)
-		u.Reads = t.reads(u)
+		u.Reads = t.reads(u, named[u.Name])
 		u.Restart, u.Reload = stamps(u.Reads)
 	}
 	list := slices.Collect(maps.Values(us))
@@ -51,8 +60,8 @@ func (t *Tree) Units() []*Unit {
 	return list
 }
 
-// units finds the units in the tree and those of the system's own that it has files for.
-func (t *Tree) units() map[string]*Unit {
+// findUnits finds the units in the tree and those of the system's own that it has files for.
+func (t *Tree) findUnits() map[string]*Unit {
 	us := map[string]*Unit{}
 	get := func(name string) *Unit {
 		if us[name] == nil {
@@ -123,13 +132,14 @@ func ServiceName(f *File) string {
 // all of a kind (container.d), or all that begin alike (own-.container.d).
 func (t *Tree) extended(d *File, us map[string]*Unit) (names []string) {
 	dir := strings.TrimSuffix(path.Dir(unitName(d.Path)), ".d")
+	above, _ := path.Split(path.Dir(d.Path))
 	kind := path.Ext(dir)
 	stem := strings.TrimSuffix(dir, kind)
 	for name, u := range us {
-		if u.file == nil || path.Dir(u.file.Path) != path.Dir(path.Dir(d.Path)) {
+		if u.file == nil || !strings.HasPrefix(u.file.Path, above) {
 			continue
 		}
-		base := path.Base(u.file.Path)
+		base := u.file.Path[len(above):]
 		switch {
 		case base == dir, kind == "" && path.Ext(base) == "."+dir,
 			strings.HasSuffix(stem, "-") && strings.HasPrefix(base, stem) && path.Ext(base) == kind:
@@ -281,16 +291,16 @@ type Read struct {
 
 // reads are what a unit reads: its own file and drop-ins, the files and secrets
 // that its lines name, and those that name it. What it watches is not among them.
-func (t *Tree) reads(u *Unit) (reads []Read) {
+func (t *Tree) reads(u *Unit, naming []*File) (reads []Read) {
 	for _, f := range u.files() {
 		if f.On != "watch" {
-			reads = append(reads, Read{f.Path, "restart", hash(f.Bytes())})
+			reads = append(reads, Read{f.Path, "restart", f.sum})
 		}
 	}
 	named := u.names()
-	for _, f := range t.Files {
-		if f.Unit == nil && f.On != "watch" && (slices.Contains(f.Units, u.Name) || named.reads(f.Path)) {
-			reads = append(reads, Read{f.Path, f.On, hash(f.Bytes()) + " " + f.Mode + " " + f.Owner})
+	for _, f := range t.among(named, naming) {
+		if f.Unit == nil && f.On != "watch" {
+			reads = append(reads, Read{f.Path, f.On, f.sum + " " + f.Mode + " " + f.Owner})
 		}
 	}
 	for _, s := range t.Secrets {
@@ -302,6 +312,27 @@ func (t *Tree) reads(u *Unit) (reads []Read) {
 		}
 	}
 	return reads
+}
+
+// among are the files that a unit's lines name and some others, in the tree's order.
+func (t *Tree) among(n named, others []*File) []*File {
+	files := slices.Clone(others)
+	for p := range n.paths {
+		if f := t.byPath[p]; f != nil {
+			files = append(files, f)
+		}
+	}
+	for _, dir := range n.dirs {
+		from, _ := slices.BinarySearchFunc(t.Files, dir, func(f *File, dir string) int { return cmp.Compare(f.Path, dir) })
+		for _, f := range t.Files[from:] {
+			if !strings.HasPrefix(f.Path, dir) {
+				break
+			}
+			files = append(files, f)
+		}
+	}
+	slices.SortFunc(files, func(a, b *File) int { return cmp.Compare(a.Path, b.Path) })
+	return slices.Compact(files)
 }
 
 // stamps hash what a unit reads.

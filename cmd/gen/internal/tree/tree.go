@@ -18,22 +18,27 @@ type File struct {
 	Path  string     // absolute
 	Mode  string     // four octal digits
 	Owner string     // numeric owner:group
-	Body  []byte     // of any file but a unit, whose bytes follow from Unit
+	Body  []byte     // of any file but a unit, whose bytes follow from Unit once the tree is closed
 	Unit  *unit.File // of a unit or a drop-in
 	Want  string     // of a unit: what install does with it, "" for what its kind suggests
 	Doc   *doc.Node  // of a document: where its fields come from
 	On    string     // what a change means to its readers: restart, reload or watch
 	Units []string   // its readers, besides units whose own lines name it
 	Pos   token.Pos  // the place in CUE that asked for it
+
+	sum string // once the tree is closed
 }
 
 // Bytes are the file's contents.
 func (f *File) Bytes() []byte {
-	if f.Unit != nil {
+	if f.Unit != nil && f.Body == nil {
 		return f.Unit.Bytes()
 	}
 	return f.Body
 }
+
+// Sum is the hex SHA-256 of the contents of a file in a closed tree.
+func (f *File) Sum() string { return f.sum }
 
 // A Secret is a ciphertext that travels with the tree and the places its
 // plaintext goes to.
@@ -76,6 +81,7 @@ type Tree struct {
 	Identity []byte
 
 	byPath map[string]*File
+	units  map[string]*Unit // once it is closed
 }
 
 // Add puts files in. A second writer of a path is kept for Close to find.
