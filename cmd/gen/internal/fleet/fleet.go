@@ -221,7 +221,7 @@ type Service struct {
 	Title      Val[string]
 	About      Val[string]
 	Containers Map[*Container]
-	Pod        Val[bool]
+	Pod        Val[bool] `default:"false"`
 	Images     Map[*Image]
 	Network    Network
 	Calls      []Val[string]
@@ -258,7 +258,7 @@ type Without struct {
 type Container struct {
 	Image        Val[string]
 	Tags         *Tags
-	Update       Val[string]
+	Update       Val[string] `default:"none"`
 	Feed         Val[string]
 	ImageVolumes []Val[string] // nil if unknown, empty if there are none
 	Entrypoint   []Val[string]
@@ -271,17 +271,17 @@ type Container struct {
 	Files        Map[*File]
 	Derived      Map[Val[string]]
 	Needs        Map[Val[bool]]
-	Oneshot      Val[bool]
+	Oneshot      Val[bool] `default:"false"`
 	Health       *Health
-	Start        Val[Seconds]
-	Stop         Val[Seconds]
+	Start        Val[Seconds] `default:"15m"`
+	Stop         Val[Seconds] `default:"30s"`
 	Memory       Val[string]
-	Tasks        Val[int]
+	Tasks        Val[int] `default:"1024"`
 	Capabilities []Val[string]
 	Writable     Val[string]
 	Address      Val[string]
 	Address6     Val[string]
-	HostNetwork  Val[bool]
+	HostNetwork  Val[bool]     `default:"false"`
 	Expose       []Val[string] // nil if unknown
 	Ports        Map[*PublishedPort]
 	Routes       Map[*Route]
@@ -310,9 +310,9 @@ type Image struct {
 type Health struct {
 	Command  []Val[string]
 	None     Val[string]
-	Interval Val[Seconds]
-	Timeout  Val[Seconds]
-	Retries  Val[int]
+	Interval Val[Seconds] `default:"30s"`
+	Timeout  Val[Seconds] `default:"5s"`
+	Retries  Val[int]     `default:"3"`
 
 	Pos token.Pos `cue:"-"`
 }
@@ -322,15 +322,15 @@ type SecretUse struct {
 	Path  Val[string]
 	Env   Val[string]
 	Owner Val[string]
-	Mode  Val[string]
+	Mode  Val[string] `default:"0400"`
 }
 
 // A Secret is a value that is encrypted in the repository.
 type Secret struct {
 	About  Val[string]
-	Stable Val[bool]
+	Stable Val[bool] `default:"false"`
 	Form   Val[string]
-	Length Val[int]
+	Length Val[int] `default:"40"`
 	Files  Map[*SecretFile]
 
 	// WireGuard says that its value is a key of WireGuard's.
@@ -339,25 +339,25 @@ type Secret struct {
 
 // SecretFile is a secret as a file on the host.
 type SecretFile struct {
-	Owner Val[string]
-	Mode  Val[string]
+	Owner Val[string] `default:"0:0"`
+	Mode  Val[string] `default:"0400"`
 	Units []Val[string]
 }
 
 // A Volume is a directory that outlives every container, or podman's own volume.
 type Volume struct {
 	Owner  Val[string]
-	Mode   Val[string]
+	Mode   Val[string] `default:"0700"`
 	Backup Val[string]
 	Why    Val[string]
-	Named  Val[bool]
+	Named  Val[bool] `default:"false"`
 	Unit   Sections
 }
 
 // Metrics are what a container says of itself to Prometheus.
 type Metrics struct {
 	Port  Val[int]
-	Path  Val[string]
+	Path  Val[string]   `default:"/metrics"`
 	Names []Val[string] // nil if unknown
 }
 
@@ -366,7 +366,7 @@ type Database struct {
 	Engine    Val[string]
 	Name      Val[string]
 	User      Val[string]
-	Localhost Val[bool]
+	Localhost Val[bool] `default:"false"`
 	Without   []Val[string]
 }
 
@@ -380,12 +380,12 @@ type Step struct {
 type Alert struct {
 	Threshold   Val[string]
 	Expr        Val[string]
-	For         Val[Seconds]
-	Severity    Val[string]
+	For         Val[Seconds] `default:"5m"`
+	Severity    Val[string]  `default:"warning"`
 	Summary     Val[string]
 	Description Val[string]
-	Fleet       Val[bool]
-	Symptom     Val[bool]
+	Fleet       Val[bool] `default:"false"`
+	Symptom     Val[bool] `default:"false"`
 	Test        *AlertTest
 }
 
@@ -393,7 +393,7 @@ type Alert struct {
 type AlertTest struct {
 	Fires  Map[Val[string]]
 	Silent Map[Val[string]]
-	Back   Val[Seconds]
+	Back   Val[Seconds] `default:"30m"`
 }
 
 // A Probe is an address that must answer.
@@ -405,14 +405,14 @@ type Probe struct {
 // A Tell is a way out for what is wrong.
 type Tell struct {
 	Through Val[string]
-	Of      Val[string]
+	Of      Val[string] `default:"alerts"`
 }
 
 // A Mount is a file or directory of the host inside a container.
 type Mount struct {
 	Host        Val[string]
-	Writable    Val[bool]
-	Propagation Val[string]
+	Writable    Val[bool]   `default:"false"`
+	Propagation Val[string] `default:"private"`
 }
 
 // A File that gen writes. Exactly one of Text and the documents holds its contents.
@@ -422,9 +422,9 @@ type File struct {
 	YAML  *doc.Node
 	TOML  *doc.Node
 	INI   *doc.Node
-	Mode  Val[string]
-	Owner Val[string]
-	On    Val[string]
+	Mode  Val[string] `default:"0644"`
+	Owner Val[string] `default:"0:0"`
+	On    Val[string] `default:"restart"`
 	Units []Val[string]
 }
 
@@ -442,13 +442,13 @@ type PublishedPort struct {
 	Protocol  Val[string]
 	Audience  Val[string]
 	From      []Val[string] // nil for the default
-	TLS       Val[bool]
+	TLS       Val[bool]     `default:"false"`
 }
 
 // A Route is a public name that leads to a port of a container.
 type Route struct {
 	Host        Val[string]
-	Audience    Val[string]
+	Audience    Val[string] `default:"internet"`
 	EntryPoints []Val[string]
 	Port        Val[int]
 	Paths       []Val[string]
@@ -467,7 +467,7 @@ type Record struct {
 type Line struct {
 	Line       Val[string]
 	Accepts    []Val[string]
-	Back       Val[bool]
+	Back       Val[bool] `default:"false"`
 	Containers Map[Val[bool]]
 }
 

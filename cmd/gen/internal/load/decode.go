@@ -71,8 +71,12 @@ func (e *evaluation) fillStruct(v cue.Value, dst reflect.Value, path string) {
 			defer nearer(dst.Field(f.index), dst)
 			continue
 		}
-		if sub := v.LookupPath(f.path); sub.Exists() {
+		switch sub := v.LookupPath(f.path); {
+		case sub.Exists():
 			e.fill(sub, dst.Field(f.index), path+sep+f.name)
+		case f.byDefault.IsValid():
+			dst.Field(f.index).Set(f.byDefault)
+			dst.Field(f.index).Field(1).Set(reflect.ValueOf(e.place(v, path)))
 		}
 	}
 }
@@ -279,7 +283,8 @@ type field struct {
 	path  cue.Path
 	pos   bool // holds the struct's own place
 
-	placed bool // holds a struct whose second field is a place
+	placed    bool          // holds a struct whose second field is a place
+	byDefault reflect.Value // what it is by default, if it has a tag that says so
 }
 
 var fieldCache sync.Map // reflect.Type → []field
@@ -297,7 +302,7 @@ func fieldsOf(t reflect.Type) []field {
 		case f.Tag.Get("cue") != "-":
 			name := CUEName(f.Name)
 			placed := f.Type.Kind() == reflect.Struct && f.Type.NumField() > 1 && f.Type.Field(1).Name == "Pos"
-			fs = append(fs, field{index: i, name: name, path: cue.MakePath(cue.Str(name)), placed: placed})
+			fs = append(fs, field{index: i, name: name, path: cue.MakePath(cue.Str(name)), placed: placed, byDefault: byDefault(f)})
 		}
 	}
 	fieldCache.Store(t, fs)

@@ -1,29 +1,51 @@
 package load
 
 import (
-	"cuelang.org/go/cue/token"
+	"reflect"
+	"strconv"
+	"time"
 
 	"gen.example/cmd/gen/internal/fleet"
 )
 
-// defaults gives what a definition of the catalogue may have left out and a
-// host may have to say. They are not in the schema: in CUE a default there and
-// another in a definition would leave none.
-func defaults(h *fleet.Host) {
-	for _, s := range h.Services {
-		for _, c := range s.V.Containers {
-			byDefault(&c.V.Start, 15*60, c.Pos)
-			byDefault(&c.V.Stop, 30, c.Pos)
-			byDefault(&c.V.Update, "none", c.Pos)
-		}
-		for _, v := range s.V.Volumes {
-			byDefault(&v.V.Backup, h.AtRest(), v.Pos)
-		}
+// byDefault is what a field of the model is where neither a host nor a definition
+// of the catalogue says otherwise: what its tag says, or nothing. Such defaults are
+// not in the schema: in CUE a default there and another in a definition would leave
+// none, and each is a choice that CUE makes anew for every struct.
+func byDefault(f reflect.StructField) (v reflect.Value) {
+	text, ok := f.Tag.Lookup("default")
+	if !ok {
+		return v
 	}
+	v = reflect.New(f.Type).Elem()
+	switch d := v.Addr().Interface().(type) {
+	case *fleet.Val[string]:
+		d.V, d.Set = text, true
+	case *fleet.Val[bool]:
+		b, err := strconv.ParseBool(text)
+		must(err)
+		d.V, d.Set = b, true
+	case *fleet.Val[int]:
+		n, err := strconv.Atoi(text)
+		must(err)
+		d.V, d.Set = n, true
+	case *fleet.Val[fleet.Seconds]:
+		t, err := time.ParseDuration(text)
+		must(err)
+		d.V, d.Set = fleet.Seconds(t/time.Second), true
+	default:
+		panic("load: the model has a default for what cannot have one: " + f.Name)
+	}
+	return v
 }
 
-func byDefault[T any](v *fleet.Val[T], is T, pos token.Pos) {
-	if !v.Set {
-		*v = fleet.Val[T]{V: is, Pos: pos, Set: true}
+// defaults gives what depends on more than the field.
+func defaults(h *fleet.Host) {
+	for _, s := range h.Services {
+		for _, v := range s.V.Volumes {
+			if b := &v.V.Backup; !b.Set {
+				*b = fleet.Val[string]{V: h.AtRest(), Pos: v.Pos, Set: true}
+			}
+		}
 	}
 }

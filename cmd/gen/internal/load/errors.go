@@ -27,6 +27,7 @@ type diagnosis struct {
 	changes map[string]change // of what was found so far
 	opened  [][]string        // paths whose values were replaced
 	told    map[string]bool   // what was found, by what it is about
+	leftOut bool              // fields whose values were replaced are gone
 }
 
 func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
@@ -37,8 +38,9 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 		if round == 0 {
 			ms = append(d.twoDefinitions(), ms...)
 		}
+		known := ms
 		if round > 0 {
-			ms = slices.DeleteFunc(ms, d.stale)
+			ms = slices.DeleteFunc(slices.Clone(ms), d.stale)
 		}
 		ms = slices.DeleteFunc(fold(ms), func(m *mistake) bool {
 			return slices.ContainsFunc(all, func(by *mistake) bool { return explains(by, m, true) })
@@ -48,13 +50,14 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 		for _, m := range ms {
 			d.takeOut(m)
 		}
+		changed := len(d.changes) > before || round > 0 && d.leaveOut(known)
 		rest := d.rest()
 		for _, m := range ms {
 			if f := d.word(m, pkg, rest); f != nil {
 				fs = append(fs, f)
 			}
 		}
-		if len(d.changes) == before || !rest.Exists() {
+		if !changed || !rest.Exists() {
 			break
 		}
 		pkg, err = rest, rest.Validate(cue.All(), cue.Concrete(true))
@@ -100,7 +103,7 @@ func definition(x ast.Expr) string {
 // or because of what was taken out.
 func (d *diagnosis) stale(m *mistake) bool {
 	changed := slices.ContainsFunc(m.fields, func(x *entry) bool { return d.changes[m.key(x)] != 0 })
-	if changed || d.told[m.about()] {
+	if changed || d.told[m.about()] || d.leftOut && m.kind == reference {
 		return true
 	}
 	if m.kind != required && m.kind != vague && len(m.fields) > 0 {
@@ -292,6 +295,20 @@ func (d *diagnosis) takeOut(m *mistake) {
 			d.opened = append(d.opened, m.path, x.path)
 		}
 	}
+}
+
+// leaveOut leaves out the fields that lack a value now because theirs was
+// replaced, which may be all that CUE says. It reports whether there are any.
+func (d *diagnosis) leaveOut(ms []*mistake) (any bool) {
+	for _, m := range ms {
+		for _, x := range m.fields {
+			if m.kind == vague && d.changes[m.key(x)] == opened {
+				d.changes[m.key(x)] = removed
+				d.leftOut, any = true, true
+			}
+		}
+	}
+	return any
 }
 
 // key is the place of what has to change in a field: the field itself, or an element of its list.

@@ -9,6 +9,7 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/schema"
@@ -81,6 +82,36 @@ func TestEveryFieldIsExplained(t *testing.T) {
 				t.Errorf("%s.%s has no sentence: %q", name, label(f), text)
 			}
 		}
+	}
+}
+
+// TestDefaultsAreTold: what a field is by default is in its sentence, and a
+// default of the model's is not in CUE too.
+func TestDefaultsAreTold(t *testing.T) {
+	seen := 0
+	for name, body := range definitions(t) {
+		if modelled[name] == nil {
+			continue
+		}
+		for i := range modelled[name].NumField() {
+			f := modelled[name].Field(i)
+			text, ok := f.Tag.Lookup("default")
+			if !ok {
+				continue
+			}
+			seen++
+			at := slices.IndexFunc(body, func(f2 *ast.Field) bool { return label(f2) == CUEName(f.Name) })
+			told := strings.ToLower(comment(body[at]))
+			if !strings.Contains(told, `"`+text+`" by default`) && !strings.Contains(told, " "+text+" by default") {
+				t.Errorf("%s.%s is %s by default, and its sentence says %q", name, label(body[at]), text, told)
+			}
+			if body[at].Constraint != token.OPTION {
+				t.Errorf("%s.%s has a default in CUE too", name, label(body[at]))
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no field has a default")
 	}
 }
 

@@ -52,20 +52,17 @@ local host = {
   backups: {enabled: true, at: '02:00', window: '2h', limit: '1h', fresh: '28h', ping: false, drills: [], drillAt: 'Sun 10:00'},
 };
 local service = {
-  title: self.name, containers: {}, pod: false, images: {}, network: {unit: {}}, volumes: {}, secrets: {}, lines: {},
+  title: self.name, containers: {}, images: {}, network: {unit: {}}, volumes: {}, secrets: {}, lines: {},
   files: {}, units: {}, alerts: {}, probes: {}, tells: {}, restore: [], without: {}, calls: [], records: {},
 };
 local container = {
-  command: [], env: {}, secrets: {}, volumes: {}, mounts: {}, files: {}, derived: {}, needs: {}, oneshot: false,
-  tasks: 1024, capabilities: [], hostNetwork: false, ports: {}, routes: {}, metrics: {}, restored: [], unit: {},
+  command: [], env: {}, secrets: {}, volumes: {}, mounts: {}, files: {}, derived: {}, needs: {}, capabilities: [],
+  ports: {}, routes: {}, metrics: {}, restored: [], unit: {},
 };
-local health = {interval: '30s', timeout: '5s', retries: 3};
-local volume = {mode: '0700', named: false, unit: {}};
-local metrics = {path: '/metrics'};
-local alert = {'for': '5m', severity: 'warning', fleet: false, symptom: false};
-local file = {mode: '0644', owner: '0:0', on: 'restart', units: []};
-local route = {audience: 'internet', entryPoints: [], paths: [], except: [], headers: {}, redirects: {}};
-local line = {accepts: [], back: false};
+local volume = {unit: {}};
+local file = {units: []};
+local route = {entryPoints: [], paths: [], except: [], headers: {}, redirects: {}};
+local line = {accepts: []};
 local cache = container + {
   local my = self,
   service:: error 'no service', megabytes:: error 'no megabytes',
@@ -74,7 +71,7 @@ local cache = container + {
   env: {CACHE_NAME: my.service, CACHE_MODE: 'lru'},
   volumes: {cache: '/data'},
   files: {'/etc/cache.conf': file + {text: '# of ' + my.service + '\nmaxmemory-policy allkeys-lru\n'}},
-  health: health + {command: ['cache-cli', 'ping']},
+  health: {command: ['cache-cli', 'ping']},
   memory: '128M',
 };
 local exporter = container + {
@@ -84,7 +81,7 @@ local exporter = container + {
   command: ['--listen=:' + my.port, '--target=http://app:8080/stats'],
   env: {EXPORTER_NAME: my.service},
   needs: {app: true},
-  health: health + {command: ['wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:' + my.port + '/']},
-  metrics: {exporter: metrics + {port: my.port}},
+  health: {command: ['wget', '-q', '-O', '/dev/null', 'http://127.0.0.1:' + my.port + '/']},
+  metrics: {exporter: {port: my.port}},
 };
 `

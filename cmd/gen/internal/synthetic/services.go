@@ -83,13 +83,13 @@ func (s service) app() part {
 		{"env", s.env()},
 		{"volumes", object{{"data", "/var/lib/" + s.name}}},
 		{"files", s.files()},
-		{"health", typed{"health", object{{"command", list{"/usr/bin/" + s.name, "health", "--quiet"}}, {"interval", "20s"}}}},
+		{"health", object{{"command", list{"/usr/bin/" + s.name, "health", "--quiet"}}, {"interval", "20s"}}},
 		{"start", "10m"},
 		{"stop", "1m"},
 		{"memory", open(fmt.Sprintf("%dM", 256+64*(s.number%5)))},
 		{"capabilities", list{"CHOWN", "SETUID"}},
 		{"routes", object{{"web", typed{"route", object{{"host", ref("domain")}, {"port", 8080}, {"except", list{"/metrics"}}, {"headers", object{{"X-Served-By", s.name}}}}}}}},
-		{"metrics", object{{"app", typed{"metrics", object{{"port", 8080}}}}}},
+		{"metrics", object{{"app", object{{"port", 8080}}}}},
 		{"unit", object{{"Container", object{{"Ulimit", "nofile=65536:65536"}, {"Tmpfs", "/var/cache:mode=1777"}}}, {"Service", object{{"Nice", 5}}}}},
 	}}
 }
@@ -149,7 +149,7 @@ func (s service) worker() part {
 		{"needs", object{{"app", true}, {"cache", true}}},
 		{"env", object{{"LOG_LEVEL", ref("logLevel")}, {"CACHE_URL", "redis://cache:6379/0"}, {"APP_URL", "http://app:8080"}, {"THREADS", ref("workers")}}},
 		{"volumes", object{{"data", "/var/lib/" + s.name}}},
-		{"health", typed{"health", object{{"none", "it serves nobody, and ends when it fails"}}}},
+		{"health", object{{"none", "it serves nobody, and ends when it fails"}}},
 		{"memory", "256M"},
 	}}
 }
@@ -165,13 +165,13 @@ func (s service) units() object {
 
 func (s service) alerts() (all object) {
 	for i := range 3 + s.number%3 {
-		all = append(all, field{fmt.Sprintf("Trouble%d", i), typed{"alert", object{
+		all = append(all, field{fmt.Sprintf("Trouble%d", i), object{
 			{"expr", text(fmt.Sprintf("rate(%s_errors_total{kind=\"%d\", instance=\"{{domain}}\"}[5m]) > 0.%d", s.name, i, i+1))},
 			{"for", fmt.Sprintf("%dm", 5*(i+1))},
 			{"severity", []string{"warning", "critical"}[i%2]},
 			{"summary", fmt.Sprintf("%s has trouble of kind %d", s.name, i)},
 			{"description", "look at its journal, and at what changed last"},
-		}}})
+		}})
 	}
 	return all
 }
