@@ -43,6 +43,8 @@ const (
 	Opening     Code = "GEN218"
 	Unreachable Code = "GEN219"
 	UserData    Code = "GEN220"
+	Login       Code = "GEN221"
+	LoginLost   Code = "GEN222"
 
 	NotScraped      Code = "GEN231"
 	NotProbed       Code = "GEN232"
@@ -138,6 +140,8 @@ var Meanings = []struct {
 	{Opening, "A port is open and nobody says to whom, or may not be open to the internet, or nothing listens on it."},
 	{Unreachable, "A service calls what it cannot reach through the mesh, or a port is for somebody who is not in it."},
 	{UserData, "A host's user-data is larger than some providers take."},
+	{Login, "People are to log in to a service through a provider that does not know it, that it cannot reach, or that would send them elsewhere."},
+	{LoginLost, "The only way into what shows what is wrong leads through what may be wrong."},
 	{NotScraped, "Prometheus cannot ask what a container says of itself: at some hop there is no way."},
 	{NotProbed, "Nobody looks at a public name from another host than serves it."},
 	{NoMetric, "An alert asks for a metric that no exporter in its reach has, so it would never fire."},

@@ -77,6 +77,11 @@ func (f *Fleet) Wanted() []*Wanted {
 		add(h, h, h.Name.V, h.Secrets, h.Pos)
 		for _, s := range h.Services {
 			add(h, h, s.Name, s.V.Secrets, s.Pos, h.Pos)
+			for _, c := range f.Clients(h, s) {
+				if secret, ok := c.Service.V.Secrets.Get(c.Login.Secret.V); ok {
+					add(h, c.Host, c.Service.Name, Map[*Secret]{{Name: c.Login.Secret.V, Pos: c.Login.Secret.Pos, V: secret}}, c.Service.Pos, c.Host.Pos)
+				}
+			}
 		}
 		for _, d := range f.Drills(h) {
 			if password, ok := d.Service.V.Secrets.Get(BackupPassword); ok {
