@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -187,6 +188,22 @@ func TestNamesOfMetrics(t *testing.T) {
 	} {
 		if got := strings.Join(watch.Names(expr), " "); got != want {
 			t.Errorf("%s asks for %q, want %q", expr, got, want)
+		}
+	}
+}
+
+// TestRangesOfExpressions: how far back an expression looks at samples, and not
+// what only looks like that.
+func TestRangesOfExpressions(t *testing.T) {
+	for expr, want := range map[string]string{
+		`rate(a[5m]) / rate(b{c="[1s]"}[ 90s ]) > 1`:       "[{5m 300} {90s 90}]",
+		`predict_linear(a{b=~"x[0-9]+"}[1h30m], 86400)`:    "[{1h30m 5400}]",
+		`min_over_time(sum(a)[15m:1m]) > 1`:                "[]",
+		`max_over_time(a[1w2d]) + delta(b[300])`:           "[{1w2d 777600} {300 300}]",
+		`label_replace(a, "b", "$1", "c", "([a-z]+)[5m]")`: "[]",
+	} {
+		if got := fmt.Sprint(watch.Ranges(expr)); got != want {
+			t.Errorf("%s looks back %s, want %s", expr, got, want)
 		}
 	}
 }

@@ -53,6 +53,7 @@ const (
 	Unwatched       Code = "GEN235"
 	AlertFor        Code = "GEN236"
 	BackupUnwatched Code = "GEN237"
+	AlertRange      Code = "GEN238"
 
 	Image           Code = "GEN301"
 	ImageVolume     Code = "GEN302"
@@ -148,7 +149,8 @@ var Meanings = []struct {
 	{NobodyTold, "Alerts reach nobody, or only through what they are about; or nobody outside misses the host that watches."},
 	{Unwatched, "Nobody would see that a service is down, or that it fails those who use it."},
 	{AlertFor, "An alert fires after one missed scrape, or does not say what to do."},
-	{BackupUnwatched, "Nobody would see that the backups of a service have stopped."},
+	{BackupUnwatched, "Nobody would see that the backups of a service have stopped, or the drills of a host."},
+	{AlertRange, "An alert looks back over so few scrapes that a missed one silences it."},
 	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
 	{NoSuchVolume, "A container mounts a volume that its service does not declare, or a volume is declared and nobody mounts it."},
