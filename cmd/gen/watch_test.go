@@ -192,6 +192,35 @@ func TestNamesOfMetrics(t *testing.T) {
 	}
 }
 
+// TestFailedUnitsNameTheirService: of a unit that failed people are told whose it
+// is; what no service made is of the exporter that saw it.
+func TestFailedUnitsNameTheirService(t *testing.T) {
+	promtool := tool(t, "promtool")
+	rules := absolute(t, "../../golden/fleet/vps2/rootfs/usr/local/etc/prometheus/app/etc/prometheus/rules")
+	series := func(name string) string {
+		return `      - {series: 'node_systemd_unit_state{host="vps1",environment="production",service="node",name="` + name + `",state="failed"}', values: 1x15}` + "\n"
+	}
+	file := filepath.Join(t.TempDir(), "units.yml")
+	write(t, file, `rule_files: ["`+rules+`/_expected.yml", "`+rules+`/vps2_prometheus.yml"]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+`+series("hedgedoc-db.service")+series("node-state.service")+series("gen-backup-nextcloud.service")+series("cron.service")+`
+    promql_expr_test:
+      - eval_time: 10m
+        expr: count by (name, service) (ALERTS{alertname="UnitFailed",alertstate="firing",host="vps1",severity="critical"})
+        exp_samples:
+          - {labels: '{name="cron.service",service="node"}', value: 1}
+          - {labels: '{name="gen-backup-nextcloud.service",service="nextcloud"}', value: 1}
+          - {labels: '{name="hedgedoc-db.service",service="hedgedoc"}', value: 1}
+          - {labels: '{name="node-state.service",service="node"}', value: 1}
+`)
+	if said, err := exec.Command(promtool, "test", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
 // TestRangesOfExpressions: how far back an expression looks at samples, and not
 // what only looks like that.
 func TestRangesOfExpressions(t *testing.T) {

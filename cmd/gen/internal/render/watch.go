@@ -136,6 +136,9 @@ func expected(f *fleet.Fleet, p watch.Place) *doc.Node {
 			add("gen_expected_drill", h, "service", d.Service.Name)
 		}
 		for _, s := range h.Services {
+			for _, name := range owned(f, h, s) {
+				add("gen_owned_unit", h, "service", s.Name, "name", name)
+			}
 			for _, c := range s.V.Containers {
 				if !c.V.Oneshot.V {
 					add("gen_expected_unit", h, "service", s.Name, "name", ContainerUnit(s.Name, c.Name))
@@ -152,6 +155,23 @@ func expected(f *fleet.Fleet, p watch.Place) *doc.Node {
 		}
 	}
 	return group("expected", rules)
+}
+
+// owned are the units that a host runs for a service, so that what is said of one
+// is said of its service.
+func owned(f *fleet.Fleet, h *fleet.Host, s fleet.Entry[*fleet.Service]) (names []string) {
+	for _, c := range s.V.Containers {
+		names = append(names, ContainerUnit(s.Name, c.Name))
+	}
+	for _, u := range s.V.Units {
+		if path.Ext(u.Name) == ".service" && !strings.Contains(u.Name, "/") {
+			names = append(names, u.Name)
+		}
+	}
+	if f.BacksUp(h, s.V) {
+		names = append(names, fleet.BackupUnit(s.Name)+".service")
+	}
+	return names
 }
 
 // stopped reports whether a backup stops containers of a service. What happens
