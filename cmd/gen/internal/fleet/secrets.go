@@ -44,6 +44,17 @@ type Use struct {
 	At   []token.Pos
 }
 
+// Own is the first use by a host that runs the owner, or is it: others may share
+// a secret, such as a provider with its clients.
+func (w *Wanted) Own() Use {
+	for _, u := range w.Uses {
+		if _, runs := u.Host.Services.Get(w.Owner); runs || u.Host.Name.V == w.Owner {
+			return u
+		}
+	}
+	return w.Uses[0]
+}
+
 // Command is how a value is made, by a verb of gen secret.
 func (w *Wanted) Command(verb string) string {
 	command := "gen secret " + verb + " " + w.Name
