@@ -304,7 +304,11 @@ func alertTest(h *fleet.Host, service string, a fleet.Entry[*fleet.Alert]) (test
 	}
 	number := func(n int) *doc.Node { return &doc.Node{Kind: doc.Number, Scalar: strconv.Itoa(n), Pos: a.Pos} }
 	step := stepOf(a.V)
-	steps := int((a.V.Test.Back.V + a.V.For.V) / step)
+	end := a.V.Test.Back.V + a.V.For.V
+	if step == halfHour {
+		end -= end % step // a look at a sample goes back five minutes and no further
+	}
+	steps := int(end / step)
 	about := `, host="` + h.Name.V + `", environment="` + h.Environment.V + `"`
 	if !a.V.Fleet.V {
 		about += `, service="` + service + `"`
@@ -319,7 +323,7 @@ func alertTest(h *fleet.Host, service string, a fleet.Entry[*fleet.Alert]) (test
 		}
 		expr := `count(ALERTS{alertname="` + a.Name + `", alertstate="firing", severity="` + a.V.Severity.V + `"` + about + `}) > bool 0`
 		tests = append(tests, doc.Obj("name", doc.Str(a.Name+" "+name, a.Pos), "interval", doc.Str(short(step), a.Pos), "input_series", series,
-			"promql_expr_test", items(doc.Obj("expr", doc.Str(expr, a.Pos), "eval_time", doc.Str(span(fleet.Seconds(steps)*step), a.Pos), "exp_samples", samples))))
+			"promql_expr_test", items(doc.Obj("expr", doc.Str(expr, a.Pos), "eval_time", doc.Str(span(end), a.Pos), "exp_samples", samples))))
 	}
 	add("fires", h.Name.V, a.V.Test.Fires, true)
 	if len(a.V.Test.Silent) > 0 {
