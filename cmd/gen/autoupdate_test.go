@@ -85,6 +85,7 @@ func TestAutoUpdate(t *testing.T) {
 		l.on("vps1", "journalctl", "-q", "-u", "podman-auto-update.service", "--grep", row)
 	}
 	l.failed("podman-auto-update.service")
+	l.updates(`gen_update_rolled_back{name="web-app.service"} 1`, `gen_update_pending{name="web-app.service"} 1`, `gen_update_pending{name="tool-app.service"} 0`)
 	if said := l.push(repo, "vps1"); strings.TrimSpace(said) != "nothing to do" {
 		t.Errorf("after it, a push says %s", said)
 	}
@@ -93,6 +94,23 @@ func TestAutoUpdate(t *testing.T) {
 	l.on("vps1", "systemctl", "start", "podman-auto-update.service")
 	l.failed()
 	l.healthy("vps1")
+	l.updates(`gen_update_rolled_back{name="web-app.service"} 1`, `gen_update_pending{name="web-app.service"} 0`, `gen_update_pending{name="tool-app.service"} 0`)
+}
+
+// updates checks what node_exporter is told of updates by the example's own script.
+func (l *lab) updates(lines ...string) {
+	l.Helper()
+	script := read(l.T, "../../golden/fleet/vps1/rootfs/usr/local/libexec/node-updates")
+	l.on("vps1", "sh", "-c", script)
+	told := l.on("vps1", "cat", "/var/lib/prometheus/node-exporter/gen_updates.prom")
+	for _, line := range lines {
+		if !strings.Contains(told, line+"\n") {
+			l.Errorf("node_exporter is not told %s, but\n%s", line, told)
+		}
+	}
+	if n := strings.Count(told, "gen_update_rolled_back{"); n != 1 {
+		l.Errorf("%d were rolled back:\n%s", n, told)
+	}
 }
 
 // failed checks which units are.

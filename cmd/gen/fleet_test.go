@@ -89,6 +89,8 @@ func TestExampleFleet(t *testing.T) {
 		}
 	})
 
+	t.Run("who logs people in is asked", func(t *testing.T) { (&lab{t, l.dir}).logins(f, hosts) })
+
 	t.Run("everything is watched", func(t *testing.T) { (&lab{t, l.dir}).watched(f, hosts) })
 
 	t.Run("the same again changes nothing", func(t *testing.T) {
@@ -181,6 +183,33 @@ func (l *lab) web(address string, options ...string) string {
 	l.Helper()
 	host, _, _ := strings.Cut(strings.TrimPrefix(address, "https://"), "/")
 	return l.operator(append([]string{"curl", "-sSk", "--max-time", "20", "--resolve", host + ":443:" + addresses["vps1"], address}, options...)...)
+}
+
+// logins checks that services to which people log in through a provider have the
+// same secret as it, and reach it from within their own networks.
+func (l *lab) logins(f *fleet.Fleet, hosts []string) {
+	l.Helper()
+	seen := 0
+	for _, c := range f.Logins() {
+		if !slices.Contains(hosts, c.Host.Name.V) {
+			continue
+		}
+		p := f.Provider(c.Login)
+		secret := []string{"podman", "secret", "inspect", "--showsecret", "-f", "{{.SecretData}}", c.Service.Name + "." + c.Login.Secret.V}
+		here, there := l.on(c.Host.Name.V, secret...), l.on(p.Host.Name.V, secret...)
+		if here != there || len(strings.TrimSpace(here)) < 40 {
+			l.Errorf("%s on %s and %s have different secrets of it, or none", c.Service.Name, c.Host.Name.V, c.Login.Through.V)
+		}
+		said := l.on(c.Host.Name.V, "sh", "-ec", `pid=$(podman inspect -f '{{.State.Pid}}' `+fleet.ContainerName(c.Service.Name, "app")+`)
+nsenter -t "$pid" -n curl -sSk --max-time 20 -o /dev/null -w '%{http_code}' --resolve `+c.Login.Through.V+":443:"+p.Host.Address.V+" https://"+c.Login.Through.V+"/-/health/ready/")
+		if said != "200" {
+			l.Errorf("%s on %s asks %s and gets %q", c.Service.Name, c.Host.Name.V, c.Login.Through.V, said)
+		}
+		seen++
+	}
+	if seen < 2 {
+		l.Errorf("only %d services have a login", seen)
+	}
 }
 
 // runsAsMeant checks that all of a host is healthy, and that stand-ins were

@@ -302,6 +302,7 @@ func unpacked(t *testing.T, image string) (root string) {
 // TestProgramsKnowTheirFields looks at documents field by field.
 func TestProgramsKnowTheirFields(t *testing.T) {
 	for _, p := range []struct{ table, image, files string }{
+		{"authentik-blueprint", "goauthentik/server", "/blueprints/custom/*.yaml"},
 		{"grafana-dashboard", "grafana/grafana", "/etc/grafana/dashboards/*/*.json"},
 		{"grafana-dashboards", "grafana/grafana", "/etc/grafana/provisioning/dashboards/*.yaml"},
 		{"grafana-datasources", "grafana/grafana", "/etc/grafana/provisioning/datasources/*.yaml"},
@@ -319,6 +320,39 @@ func TestProgramsKnowTheirFields(t *testing.T) {
 				known.walk(t, file, nil, document)
 			}
 		})
+	}
+}
+
+// TestAuthentikAcceptsItsBlueprints: every entry has what the schema of
+// Authentik's API demands of it, and nothing besides. The schema comes by npm, so
+// only .ci/long requires it.
+func TestAuthentikAcceptsItsBlueprints(t *testing.T) {
+	if os.Getenv("GEN_LONG") == "" {
+		t.Setenv("GEN_REQUIRE", "")
+	}
+	checker := tool(t, "authentik-check")
+	one := filepath.Join(t.TempDir(), "blueprint.yaml")
+	var all []string
+	var text string
+	for _, text = range filesOf(t, "goauthentik/server", "/blueprints/custom/*.yaml") {
+		all = append(all, filepath.Join(t.TempDir(), "blueprint.yaml"))
+		write(t, all[len(all)-1], text)
+	}
+	if said, err := exec.Command(checker, all...).CombinedOutput(); err != nil || len(all) < 5 {
+		t.Errorf("of %d blueprints: %v\n%s", len(all), err, said)
+	}
+	for was, is := range map[string]string{ // what it must not take
+		"authorization_flow":         "authentication_flow",
+		"matching_mode: strict":      "matching_mode: exact",
+		"- authorization_code":       "- code",
+		"client_type":                "client_kind",
+		"authentik_core.application": "authentik_core.app",
+		"slug: ":                     "slug: 5 # ",
+	} {
+		write(t, one, strings.ReplaceAll(text, was, is))
+		if said, err := exec.Command(checker, one).CombinedOutput(); err == nil || !strings.Contains(text, was) {
+			t.Errorf("it takes %q instead of %q: %s", is, was, said)
+		}
 	}
 }
 

@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 		fmt.Println(http.ListenAndServe(address, newRegistry()))
 		os.Exit(1)
 	}
+	if file := os.Getenv("GEN_TEST_AS_TOLD"); file != "" {
+		serveTold(file)
+	}
 	if file := os.Getenv("GEN_TEST_MONITOR"); file != "" {
 		serveMonitor(file)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -104,9 +105,28 @@ func standsIn(targets []*watch.Target, name string) bool {
 	return told
 }
 
+// alerted makes the example's Alertmanager tell somebody outside in every way, and
+// soon. No authority vouches for a test's server of mail.
+const alerted = `package hosts
+
+hosts: vps1: services: nextcloud: alerts: ValkeyDown: for: "1m"
+hosts: vps2: services: {
+	prometheus: alerts: {ContainerDown: for: "90s", TargetDown: for: "90s"}
+	alertmanager: {
+		receivers: phone: {mail: "bea@example.org", webhook: "phone.example.net", ntfy: "ntfy.example.net", token: true}
+		critical: "phone"
+		alertmanager: {
+			route: {group_wait: "5s", group_interval: "30s"}
+			global: smtp_tls_config: insecure_skip_verify: true
+		}
+	}
+}
+`
+
 // TestAlertArrives stops a program of the example's fleet: within the time that
-// its alert says, somebody is told of it with its labels, and that it is over
-// when it runs again.
+// its alert says, somebody is told of it by mail, a webhook and ntfy, with its
+// labels, and that it is over when it runs again. The dead man's switch is pinged
+// all the while, and what a backup stops meanwhile nobody is told of.
 func TestAlertArrives(t *testing.T) {
 	if os.Getenv("GEN_LONG") == "" {
 		t.Skip("it is a part of .ci/long")
@@ -116,76 +136,129 @@ func TestAlertArrives(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(repo, "hosts"), os.DirFS(filepath.Join(repository, "hosts"))); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(repo, "hosts/phone.cue"), `package hosts
-
-hosts: vps1: services: nextcloud: alerts: ValkeyDown: for: "1m"
-hosts: vps2: services: alertmanager: {
-	receivers: phone: webhook: "phone.example.net"
-	critical: "phone"
-	alertmanager: route: {group_wait: "5s", group_interval: "30s"}
-}
-`)
-	keep := &command{stdin: strings.NewReader("http://203.0.113.60:8099/told"), stdout: io.Discard, stderr: io.Discard, ask: askTerminal}
-	if code := keep.run([]string{"secret", "new", "production.alertmanager.webhook-phone", "-stdin", "-C", repo}); code != ok {
-		t.Fatalf("the secret cannot be made: exit %d", code)
+	write(t, filepath.Join(repo, "hosts/phone.cue"), alerted)
+	if err := os.Remove(filepath.Join(repo, "hosts/secrets/production.alertmanager.deadman.age")); err != nil {
+		t.Fatal(err)
 	}
-	l.run("up", l.dir, "phone", "203.0.113.60/24")
-	l.on("phone", "systemd-run", "-q", "--unit=phone", "python3", "-c", phone)
+	for name, value := range map[string]string{
+		"webhook-phone": "http://203.0.113.1:8099/told", "ntfy-phone": "http://203.0.113.1:8099/topic?template=alertmanager",
+		"ntfy-token-phone": "tk_phone", "deadman": "http://203.0.113.1:8099/alive",
+	} {
+		keep := &command{stdin: strings.NewReader(value), stdout: io.Discard, stderr: os.Stderr, ask: askTerminal}
+		if code := keep.run([]string{"secret", "new", "production.alertmanager." + name, "-stdin", "-C", repo}); code != ok {
+			t.Fatalf("the secret %s cannot be made: exit %d", name, code)
+		}
+	}
+	messages := l.outside()
 	l.joins("laptop", "203.0.113.99/24", "2001:db8::99/64")
 	for _, host := range []string{"vps1", "vps2"} {
 		l.identityOf(repository, host)
 	}
+	l.on("vps2", "sh", "-c", "echo 203.0.113.1 mail.example.org >>/etc/hosts") // there is no DNS
 	l.push(repo, "vps1")
 	if said, err := l.pushFrom([]string{"at", l.dir, "laptop"}, repo, "vps2", "--confirm-at", "root@10.44.0.2"); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	l.until(3*time.Minute, "the exporter to be asked", func() string {
-		if l.number(`redis_up{host="vps1"}`) == "1" {
+	l.until(3*time.Minute, "programs to be asked", func() string {
+		if l.number(`redis_up{host="vps1"}`) == "1" && l.number(`up{service="grafana"}`) == "1" {
 			return ""
 		}
-		return "redis_up"
+		return "redis_up or grafana"
 	})
-	told := func(status string) func() string {
-		return func() string {
-			for line := range strings.Lines(l.on("phone", "sh", "-c", "cat /run/told 2>/dev/null || :")) {
-				var m struct {
-					Alerts []struct {
-						Status string
-						Labels map[string]string
-					}
-				}
-				if err := json.Unmarshal([]byte(line), &m); err != nil {
-					t.Fatal(err, line)
-				}
-				for _, a := range m.Alerts {
-					if a.Status == status && a.Labels["alertname"] == "ValkeyDown" && a.Labels["host"] == "vps1" && a.Labels["service"] == "nextcloud" &&
-						a.Labels["environment"] == "production" && a.Labels["severity"] == "critical" {
-						return ""
-					}
-				}
+	l.until(3*time.Minute, "the dead man's switch to be pinged", func() string {
+		for _, m := range messages() {
+			if m.Way == "/alive" && strings.Contains(m.Body, `"Watchdog"`) {
+				return ""
 			}
-			return "ValkeyDown " + status
 		}
-	}
+		return "/alive"
+	})
 	// A minute, as the alert says; two looks and an evaluation, half a minute apart; and what waits for its like.
 	const within = time.Minute + 3*30*time.Second + 5*time.Second
+	over := l.backup("grafana", within+20*time.Second)
 	l.on("vps1", "systemctl", "stop", "nextcloud-cache.service")
-	l.until(within+10*time.Second, "somebody to be told", told("firing"))
+	l.until(within+10*time.Second, "somebody to be told", func() string { return untold(messages(), "firing") })
+	over()
 	l.on("vps1", "systemctl", "start", "nextcloud-cache.service")
-	l.until(within+30*time.Second, "it to be over", told("resolved"))
+	l.until(within+30*time.Second, "it to be over", func() string { return untold(messages(), "resolved") })
+	for _, m := range messages() {
+		if strings.Contains(m.Body, "grafana") {
+			t.Errorf("somebody was told of what the backup stopped: %+v", m)
+		}
+	}
 }
 
-// phone is somebody who is told by a webhook, and writes it down.
-const phone = `
-import http.server
-class Told(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        open("/run/told", "ab").write(body.replace(b"\n", b" ") + b"\n")
-        self.send_response(200)
-        self.end_headers()
-http.server.HTTPServer(("", 8099), Told).serve_forever()
-`
+// untold are the ways in which nobody was told of the alert, as each way says it.
+func untold(all []message, status string) string {
+	ways := map[string]func(message) bool{
+		"/told": func(m message) bool { return rings(m, status) },
+		"/topic?template=alertmanager": func(m message) bool {
+			return m.As == "Bearer tk_phone" && rings(m, status)
+		},
+		"mail": func(m message) bool {
+			return strings.Contains(m.To, "<bea@example.org>") && strings.HasPrefix(m.As, "services@example.org\x00") &&
+				strings.HasPrefix(m.Body, "["+strings.ToUpper(status)) && strings.Contains(m.Body, "ValkeyDown")
+		},
+	}
+	var missing []string
+	for _, way := range slices.Sorted(maps.Keys(ways)) {
+		if !slices.ContainsFunc(all, func(m message) bool { return m.Way == way && ways[way](m) }) {
+			missing = append(missing, way)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Sprintf("%s by %v, of %d messages", status, missing, len(all))
+	}
+	return ""
+}
+
+// rings reports whether a webhook told of the alert with its labels.
+func rings(m message, status string) bool {
+	var told struct {
+		Alerts []struct {
+			Status string
+			Labels map[string]string
+		}
+	}
+	if json.Unmarshal([]byte(m.Body), &told) != nil {
+		return false
+	}
+	for _, a := range told.Alerts {
+		if l := a.Labels; a.Status == status && l["alertname"] == "ValkeyDown" && l["host"] == "vps1" && l["service"] == "nextcloud" &&
+			l["environment"] == "production" && l["severity"] == "critical" {
+			return true
+		}
+	}
+	return false
+}
+
+// backup plays on vps2 the backup of a service, for there is no store: its unit
+// is started as its timer does, and what it runs stops the service and starts it
+// again. over waits for its end, and checks that Prometheus saw it down for
+// longer than alerts wait, and let none of them fire.
+func (l *lab) backup(service string, takes time.Duration) (over func()) {
+	l.Helper()
+	unit := "gen-backup-" + service + ".service"
+	l.on("vps2", "sh", "-ec", fmt.Sprintf(`mkdir -p /run/systemd/system/%[1]s.d
+printf '[Service]\nExecStart=\nExecStopPost=\nExecStart=/bin/sh -c "systemctl stop %[2]s-app.service; sleep %[3]d; systemctl start %[2]s-app.service"\n' >/run/systemd/system/%[1]s.d/10-test.conf
+systemctl daemon-reload
+systemctl start --no-block %[1]s`, unit, service, int(takes.Seconds())))
+	return func() {
+		l.Helper()
+		l.until(takes, "the backup to end", func() string {
+			return strings.TrimSpace(l.on("vps2", "sh", "-c", "systemctl is-active "+unit+" | grep -v inactive || :"))
+		})
+		if n, _ := strconv.Atoi(l.number(`count_over_time((up{service="` + service + `"} == 0)[5m:15s])`)); n < 8 {
+			l.Errorf("Prometheus saw %s down %d times, a quarter of a minute apart", service, n)
+		}
+		if said := l.number(`gen_planned_stop{service="` + service + `"}`); said != "1" {
+			l.Errorf("its stop is not known to be planned: %q", said)
+		}
+		if said := l.number(`count(count_over_time(ALERTS{alertstate="firing",service="` + service + `"}[5m]))`); said != "" {
+			l.Errorf("%s alerts of %s were there: %s", said, service, l.promQL(`ALERTS{service="`+service+`"}`))
+		}
+	}
+}
 
 // until waits for something, which says what is still missing.
 func (l *lab) until(most time.Duration, what string, missing func() string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -187,6 +188,51 @@ func TestNamesOfMetrics(t *testing.T) {
 	} {
 		if got := strings.Join(watch.Names(expr), " "); got != want {
 			t.Errorf("%s asks for %q, want %q", expr, got, want)
+		}
+	}
+}
+
+// TestFailedUnitsNameTheirService: of a unit that failed people are told whose it
+// is; what no service made is of the exporter that saw it.
+func TestFailedUnitsNameTheirService(t *testing.T) {
+	promtool := tool(t, "promtool")
+	rules := absolute(t, "../../golden/fleet/vps2/rootfs/usr/local/etc/prometheus/app/etc/prometheus/rules")
+	series := func(name string) string {
+		return `      - {series: 'node_systemd_unit_state{host="vps1",environment="production",service="node",name="` + name + `",state="failed"}', values: 1x15}` + "\n"
+	}
+	file := filepath.Join(t.TempDir(), "units.yml")
+	write(t, file, `rule_files: ["`+rules+`/_expected.yml", "`+rules+`/vps2_prometheus.yml"]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+`+series("hedgedoc-db.service")+series("node-state.service")+series("gen-backup-nextcloud.service")+series("cron.service")+`
+    promql_expr_test:
+      - eval_time: 10m
+        expr: count by (name, service) (ALERTS{alertname="UnitFailed",alertstate="firing",host="vps1",severity="critical"})
+        exp_samples:
+          - {labels: '{name="cron.service",service="node"}', value: 1}
+          - {labels: '{name="gen-backup-nextcloud.service",service="nextcloud"}', value: 1}
+          - {labels: '{name="hedgedoc-db.service",service="hedgedoc"}', value: 1}
+          - {labels: '{name="node-state.service",service="node"}', value: 1}
+`)
+	if said, err := exec.Command(promtool, "test", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
+// TestRangesOfExpressions: how far back an expression looks at samples, and not
+// what only looks like that.
+func TestRangesOfExpressions(t *testing.T) {
+	for expr, want := range map[string]string{
+		`rate(a[5m]) / rate(b{c="[1s]"}[ 90s ]) > 1`:       "[{5m 300} {90s 90}]",
+		`predict_linear(a{b=~"x[0-9]+"}[1h30m], 86400)`:    "[{1h30m 5400}]",
+		`min_over_time(sum(a)[15m:1m]) > 1`:                "[]",
+		`max_over_time(a[1w2d]) + delta(b[300])`:           "[{1w2d 777600} {300 300}]",
+		`label_replace(a, "b", "$1", "c", "([a-z]+)[5m]")`: "[]",
+	} {
+		if got := fmt.Sprint(watch.Ranges(expr)); got != want {
+			t.Errorf("%s looks back %s, want %s", expr, got, want)
 		}
 	}
 }

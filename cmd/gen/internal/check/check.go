@@ -25,6 +25,7 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 		c.meshKeys()
 		c.secrets()
 		c.watched()
+		c.signedOn()
 		c.repositories()
 	}
 	c.retention()

@@ -122,7 +122,8 @@ func (s *secretChecker) ciphertexts() {
 			continue
 		}
 		missing = append(missing, w.Name)
-		s.find(finding.NoCiphertext, w.Uses[0].At, "%s: %s's secret %s is not in the repository", w.Uses[0].Host.Name.V, w.Owner, w.Short).
+		use := w.Own()
+		s.find(finding.NoCiphertext, use.At, "%s: %s's secret %s is not in the repository", use.Host.Name.V, w.Owner, w.Short).
 			Hintf("it is: %s\n%s", w.Secret.About.V, w.Command("new"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.fleet.Ciphertexts)) {

@@ -43,9 +43,9 @@ type watchChecker struct {
 // looks at from another host.
 func (w *watchChecker) reached() {
 	for _, t := range w.targets {
-		if why := t.Blocked(w.ledger, w.place); why != "" {
+		if why, hint := t.Blocked(w.ledger, w.place); why != "" {
 			w.find(finding.NotScraped, at(t.Pos, t.Host.Pos), "%s: %s cannot ask the metrics %s of %s: %s", t.Host.Name.V, w.place.Service.Name, t.Job, t.Service, why).
-				Hintf("put its host into the mesh with a proxy, or publish the port with audience: \"mesh\"; or leave out metrics:")
+				Hintf("%s", hint)
 		}
 	}
 	said := map[*fleet.Host]bool{}
@@ -58,7 +58,7 @@ func (w *watchChecker) reached() {
 	}
 }
 
-// alerts finds those that could never fire, or that fire for a missed scrape.
+// alerts finds those that could never fire, or that a missed scrape fires or silences.
 func (w *watchChecker) alerts(h *fleet.Host, s fleet.Entry[*fleet.Service]) {
 	interval := scrapeInterval(w.place)
 	for _, a := range render.Alerts(w.place, h, s) {
@@ -75,12 +75,22 @@ func (w *watchChecker) alerts(h *fleet.Host, s fleet.Entry[*fleet.Service]) {
 				h.Name.V, a.Name, s.Name, spelled(a.V.For.V), spelled(interval)).
 				Hintf("give it for: \"%s\" or more, or \"0s\" where one look tells", spelled(2*interval))
 		}
+		for _, r := range watch.Ranges(a.V.Expr.V) {
+			if r.Span < scrapes*interval {
+				w.find(finding.AlertRange, where, "%s: %s of %s looks back %s, in which a missed scrape leaves too little: they are %s apart", h.Name.V, a.Name, s.Name, r.Text, spelled(interval)).
+					Hintf("let it look back %s or more", spelled(scrapes*interval))
+			}
+		}
 		if strings.TrimSpace(a.V.Description.V) == "" {
 			w.find(finding.AlertFor, at(a.Pos, s.Pos), "%s: %s of %s does not say what to do", h.Name.V, a.Name, s.Name).
 				Hintf("say it for the night: description: \"…\"")
 		}
 	}
 }
+
+// scrapes are those that an expression must look back at least: a rate needs two, one
+// may be missed, and they need not fall on the ends.
+const scrapes = 4
 
 // spelled is a span of time as people write it.
 func spelled(s fleet.Seconds) string { return (time.Duration(s) * time.Second).String() }
@@ -144,6 +154,10 @@ func (w *watchChecker) backups() {
 					Hintf("run node_exporter on %s, which tells when the last one was, and leave %s its alerts", h.Name.V, w.place.Service.Name)
 				break // one is missing for all of the host's
 			}
+		}
+		if drills := w.fleet.Drills(h); len(drills) > 0 && (!told || !asked["gen_expected_drill"]) {
+			w.find(finding.BackupUnwatched, at(drills[0].Pos), "%s: nobody would see that it tries the backups of %s no more", h.Name.V, drills[0].Host.Name.V).
+				Hintf("run node_exporter on %s, which tells when it last did, and leave %s its alerts", h.Name.V, w.place.Service.Name)
 		}
 	}
 }

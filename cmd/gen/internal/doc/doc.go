@@ -5,6 +5,7 @@ package doc
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -34,6 +35,7 @@ const (
 type Node struct {
 	Kind   Kind
 	Scalar string  // Bool: "true" or "false"; Number: as JSON spells it; String: itself
+	Tag    string  // in YAML, of a String or List that its program reads in a way of its own, such as "!File"
 	Items  []*Node // of a List
 	Fields []Field // of a Struct, in order
 	Pos    token.Pos
@@ -63,6 +65,12 @@ func Obj(pairs ...any) *Node {
 	for i := 0; i < len(pairs); i += 2 {
 		n.Set(pairs[i].(string), pairs[i+1].(*Node))
 	}
+	return n
+}
+
+// Tagged is a node that gets a tag in YAML.
+func (n *Node) Tagged(tag string) *Node {
+	n.Tag = tag
 	return n
 }
 
@@ -176,10 +184,12 @@ func (n *Node) yaml() *yaml.Node {
 	case Number:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: numberTag(n.Scalar), Value: n.Scalar}
 	case String:
-		return yamlString(n.Scalar)
+		y := yamlString(n.Scalar)
+		y.Tag = cmp.Or(n.Tag, y.Tag)
+		return y
 	case List:
-		y := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
-		if len(n.Items) == 0 {
+		y := &yaml.Node{Kind: yaml.SequenceNode, Tag: cmp.Or(n.Tag, "!!seq")}
+		if len(n.Items) == 0 || n.Tag != "" {
 			y.Style = yaml.FlowStyle
 		}
 		for _, item := range n.Items {

@@ -43,6 +43,8 @@ const (
 	Opening     Code = "GEN218"
 	Unreachable Code = "GEN219"
 	UserData    Code = "GEN220"
+	Login       Code = "GEN221"
+	LoginLost   Code = "GEN222"
 
 	NotScraped      Code = "GEN231"
 	NotProbed       Code = "GEN232"
@@ -51,6 +53,7 @@ const (
 	Unwatched       Code = "GEN235"
 	AlertFor        Code = "GEN236"
 	BackupUnwatched Code = "GEN237"
+	AlertRange      Code = "GEN238"
 
 	Image           Code = "GEN301"
 	ImageVolume     Code = "GEN302"
@@ -138,13 +141,16 @@ var Meanings = []struct {
 	{Opening, "A port is open and nobody says to whom, or may not be open to the internet, or nothing listens on it."},
 	{Unreachable, "A service calls what it cannot reach through the mesh, or a port is for somebody who is not in it."},
 	{UserData, "A host's user-data is larger than some providers take."},
+	{Login, "People are to log in to a service through a provider that does not know it, that it cannot reach, or that would send them elsewhere."},
+	{LoginLost, "The only way into what shows what is wrong leads through what may be wrong."},
 	{NotScraped, "Prometheus cannot ask what a container says of itself: at some hop there is no way."},
 	{NotProbed, "Nobody looks at a public name from another host than serves it."},
 	{NoMetric, "An alert asks for a metric that no exporter in its reach has, so it would never fire."},
 	{NobodyTold, "Alerts reach nobody, or only through what they are about; or nobody outside misses the host that watches."},
 	{Unwatched, "Nobody would see that a service is down, or that it fails those who use it."},
 	{AlertFor, "An alert fires after one missed scrape, or does not say what to do."},
-	{BackupUnwatched, "Nobody would see that the backups of a service have stopped."},
+	{BackupUnwatched, "Nobody would see that the backups of a service have stopped, or the drills of a host."},
+	{AlertRange, "An alert looks back over so few scrapes that a missed one silences it."},
 	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
 	{NoSuchVolume, "A container mounts a volume that its service does not declare, or a volume is declared and nobody mounts it."},

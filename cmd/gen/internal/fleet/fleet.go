@@ -228,6 +228,7 @@ type Service struct {
 	Records    Map[[]*Record]
 	Volumes    Map[*Volume]
 	Secrets    Map[*Secret]
+	Login      *Login
 	Lines      Map[*Line]
 	Files      Map[*File]
 	Units      Map[*Unit]
@@ -342,6 +343,15 @@ type SecretFile struct {
 	Owner Val[string] `default:"0:0"`
 	Mode  Val[string] `default:"0400"`
 	Units []Val[string]
+}
+
+// A Login is a provider through which people log in to a service.
+type Login struct {
+	Through   Val[string]
+	Client    Val[string]
+	Secret    Val[string]
+	Redirect  Val[string]
+	Otherwise Val[string]
 }
 
 // A Volume is a directory that outlives every container, or podman's own volume.

@@ -44,6 +44,17 @@ type Use struct {
 	At   []token.Pos
 }
 
+// Own is the first use by a host that runs the owner, or is it: others may share
+// a secret, such as a provider with its clients.
+func (w *Wanted) Own() Use {
+	for _, u := range w.Uses {
+		if _, runs := u.Host.Services.Get(w.Owner); runs || u.Host.Name.V == w.Owner {
+			return u
+		}
+	}
+	return w.Uses[0]
+}
+
 // Command is how a value is made, by a verb of gen secret.
 func (w *Wanted) Command(verb string) string {
 	command := "gen secret " + verb + " " + w.Name
@@ -77,6 +88,11 @@ func (f *Fleet) Wanted() []*Wanted {
 		add(h, h, h.Name.V, h.Secrets, h.Pos)
 		for _, s := range h.Services {
 			add(h, h, s.Name, s.V.Secrets, s.Pos, h.Pos)
+			for _, c := range f.Clients(h, s) {
+				if secret, ok := c.Service.V.Secrets.Get(c.Login.Secret.V); ok {
+					add(h, c.Host, c.Service.Name, Map[*Secret]{{Name: c.Login.Secret.V, Pos: c.Login.Secret.Pos, V: secret}}, c.Service.Pos, c.Host.Pos)
+				}
+			}
 		}
 		for _, d := range f.Drills(h) {
 			if password, ok := d.Service.V.Secrets.Get(BackupPassword); ok {

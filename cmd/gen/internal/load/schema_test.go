@@ -34,6 +34,7 @@ var modelled = map[string]reflect.Type{
 	"#Step":      reflect.TypeFor[fleet.Step](),
 	"#Upgrades":  reflect.TypeFor[fleet.Upgrades](),
 	"#Record":    reflect.TypeFor[fleet.Record](),
+	"#Login":     reflect.TypeFor[fleet.Login](),
 	"#HostFacts": nil, "#RecordName": nil, "#WireGuardKey": nil, "#Instance": nil, "#Sections": nil,
 	"#Name": nil, "#ServiceName": nil, "#AgeKey": nil, "#SSHKey": nil, "#Domain": nil, "#Path": nil, "#Port": nil, "#Duration": nil,
 	"#Size": nil, "#Owner": nil, "#Mode": nil, "#Scalar": nil,

@@ -151,6 +151,7 @@ var serviceFacts = []struct {
 	{"alerts", alertFacts, func(w *fleet.Without) fleet.Val[string] { return w.Alerts }},
 	{"probes", probeFacts, func(w *fleet.Without) fleet.Val[string] { return w.Probes }},
 	{"tells people", tellFacts, nil},
+	{"people log in", loginFacts, nil},
 	{"settings", settingFacts, func(w *fleet.Without) fleet.Val[string] { return w.Settings }},
 	{"secrets", secretFacts, func(w *fleet.Without) fleet.Val[string] { return w.Secrets }},
 	{"data and backup", volumeFacts, func(w *fleet.Without) fleet.Val[string] { return w.Volumes }},
@@ -245,6 +246,16 @@ func tellFacts(s *fleet.Service) (out []string) {
 	for _, t := range s.Tells {
 		fact := fmt.Sprintf("%s: of %s, through %s", t.Name, t.V.Of.V, t.V.Through.V)
 		out = append(out, fact)
+	}
+	return out
+}
+
+func loginFacts(s *fleet.Service) (out []string) {
+	if l := s.Login; l != nil {
+		out = append(out, fmt.Sprintf("through %s, which knows it as %s and sends them back to %s", l.Through.V, l.Client.V, l.Redirect.V))
+		if l.Otherwise.Set {
+			out = append(out, "while that is down: "+plain(l.Otherwise.V))
+		}
 	}
 	return out
 }

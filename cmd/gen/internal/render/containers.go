@@ -21,7 +21,7 @@ import (
 func containers(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 	for _, s := range h.Services {
 		for _, c := range s.V.Containers {
-			q := quadlet{h, s.V, c.V, c.Name}
+			q := quadlet{h, s.V, c.V, c.Name, f.Clients(h, s)}
 			files = append(files, &tree.File{
 				Path: UnitPath(fleet.ContainerName(s.Name, c.Name) + ".container"), Mode: "0644", Owner: "0:0",
 				Unit: q.unit(), Pos: c.V.Pos,
@@ -58,6 +58,7 @@ type quadlet struct {
 	service   *fleet.Service
 	container *fleet.Container
 	name      string
+	clients   []fleet.Client // of the service
 }
 
 func (q quadlet) definition() string {
@@ -150,6 +151,12 @@ func (q quadlet) environment(s *unit.Section) {
 		}
 		s.Add("Secret", use, e.Pos)
 	}
+	if q.container.TakesClients() {
+		uid, gid, _ := strings.Cut(secretOwner(q.container, &fleet.SecretUse{}), ":")
+		for _, c := range q.clients {
+			s.Add("Secret", fmt.Sprintf("%s,target=%s,uid=%s,gid=%s,mode=0400", PodmanSecret(c.Service.Name, c.Login.Secret.V), clientSecret(c.Login), uid, gid), c.Login.Secret.Pos)
+		}
+	}
 }
 
 func (q quadlet) mounts(s *unit.Section) {
@@ -158,6 +165,11 @@ func (q quadlet) mounts(s *unit.Section) {
 		s.Add("Volume", volumeSource(q.service, v.Name)+":"+v.V.V, v.Pos)
 	}
 	dirs := mountDirs(c)
+	for _, d := range c.Derived {
+		if d.V.V == "clients" && len(q.clients) == 0 {
+			delete(dirs, d.Name) // there is nothing in it
+		}
+	}
 	for _, d := range slices.Sorted(maps.Keys(dirs)) {
 		s.Add("Volume", FilePath(q.service.Name.V, q.name, d)+":"+d+":ro", q.posBelow(d))
 	}

@@ -162,15 +162,24 @@ func secrets(f *fleet.Fleet, h *fleet.Host) (out []*tree.Secret) {
 			})
 		})
 	}
-	for _, d := range f.Drills(h) {
-		name := d.Host.SecretName(d.Service.Name, fleet.BackupPassword)
-		target := tree.Target{At: fleet.DrillPassword(d.Service.Name), Owner: "0:0", Mode: "0400", Pos: d.Pos}
+	also := func(name string, target tree.Target) { // it may be here already
 		i := slices.IndexFunc(out, func(s *tree.Secret) bool { return s.Name == name })
 		if i < 0 {
 			c := f.Ciphertexts[name]
 			i, out = len(out), append(out, &tree.Secret{Name: name, Payload: c.Payload, Bytes: c.Bytes})
 		}
-		out[i].Targets = append(out[i].Targets, target)
+		if !slices.ContainsFunc(out[i].Targets, func(t tree.Target) bool { return t.At == target.At }) {
+			out[i].Targets = append(out[i].Targets, target)
+		}
+	}
+	for _, d := range f.Drills(h) {
+		also(d.Host.SecretName(d.Service.Name, fleet.BackupPassword), tree.Target{At: fleet.DrillPassword(d.Service.Name), Owner: "0:0", Mode: "0400", Pos: d.Pos})
+	}
+	for _, s := range h.Services {
+		for _, c := range f.Clients(h, s) {
+			secret := c.Login.Secret
+			also(c.Host.SecretName(c.Service.Name, secret.V), tree.Target{At: "podman:" + PodmanSecret(c.Service.Name, secret.V), Owner: "-", Mode: "-", Pos: secret.Pos})
+		}
 	}
 	return out
 }

@@ -28,7 +28,7 @@ func pods(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 			p.Add("Network", proxy+".network:"+routed, pos)
 		}
 		for _, c := range s.V.Containers {
-			quadlet{h, s.V, c.V, c.Name}.publish(p)
+			quadlet{host: h, service: s.V, container: c.V, name: c.Name}.publish(p)
 		}
 		if len(u.Values("Pod", "PublishPort")) > 0 {
 			deps.Add("Wants", sysctlUnit, pos)

@@ -19,6 +19,7 @@ var backends = []func(*fleet.Fleet, *fleet.Host) []*tree.File{
 	images,
 	networks,
 	routes,
+	clients,
 	volumes,
 	named,
 	updates,

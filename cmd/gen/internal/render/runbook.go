@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -158,6 +159,11 @@ func (r *runbook) facts() {
 		rows = append(rows, []string{s.Name, sentence(s.V), orDash(r.reached(s)), orDash(lineNames(s.V)), orDash(places(s.V))})
 	}
 	r.table(rows...)
+	for _, s := range h.Services {
+		if l := s.V.Login; l != nil {
+			r.say("\nPeople log in to %s through %s. While that is down: %s.", s.Name, l.Through.V, plain(cmp.Or(l.Otherwise.V, "nobody does")))
+		}
+	}
 }
 
 // public are the addresses that the world dials.

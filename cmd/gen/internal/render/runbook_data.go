@@ -393,8 +393,12 @@ func (r *runbook) staysBecause(s fleet.Entry[*fleet.Service]) string {
 // moveOne is what differs between the services.
 func (r *runbook) moveOne(s fleet.Entry[*fleet.Service], to []*fleet.Host) {
 	var commands, facts []string
-	if names := r.secretsOf(s.Name); len(names) > 0 {
-		commands = append(commands, "gen secret rekey "+strings.Join(names, " "))
+	read := r.secretsOf(s.Name)
+	for _, c := range r.fleet.Clients(r.host, s) { // what it shares with those that people log in to through it
+		read = append(read, c.Host.SecretName(c.Service.Name, c.Login.Secret.V))
+	}
+	if len(read) > 0 {
+		commands = append(commands, "gen secret rekey "+strings.Join(read, " "))
 	}
 	if slices.ContainsFunc(s.V.Volumes, func(v fleet.Entry[*fleet.Volume]) bool { return !v.V.Named.V }) {
 		where, what := "/srv", s.Name

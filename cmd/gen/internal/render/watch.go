@@ -132,7 +132,13 @@ func expected(f *fleet.Fleet, p watch.Place) *doc.Node {
 		if h != p.Host && f.Tunnels(h) && f.Tunnels(p.Host) {
 			add("gen_expected_peer", h, "from", p.Host.Name.V, "peer", h.Mesh.PublicKey.V)
 		}
+		for _, d := range f.Drills(h) {
+			add("gen_expected_drill", h, "service", d.Service.Name)
+		}
 		for _, s := range h.Services {
+			for _, name := range owned(f, h, s) {
+				add("gen_owned_unit", h, "service", s.Name, "name", name)
+			}
 			for _, c := range s.V.Containers {
 				if !c.V.Oneshot.V {
 					add("gen_expected_unit", h, "service", s.Name, "name", ContainerUnit(s.Name, c.Name))
@@ -149,6 +155,23 @@ func expected(f *fleet.Fleet, p watch.Place) *doc.Node {
 		}
 	}
 	return group("expected", rules)
+}
+
+// owned are the units that a host runs for a service, so that what is said of one
+// is said of its service.
+func owned(f *fleet.Fleet, h *fleet.Host, s fleet.Entry[*fleet.Service]) (names []string) {
+	for _, c := range s.V.Containers {
+		names = append(names, ContainerUnit(s.Name, c.Name))
+	}
+	for _, u := range s.V.Units {
+		if path.Ext(u.Name) == ".service" && !strings.Contains(u.Name, "/") {
+			names = append(names, u.Name)
+		}
+	}
+	if f.BacksUp(h, s.V) {
+		names = append(names, fleet.BackupUnit(s.Name)+".service")
+	}
+	return names
 }
 
 // stopped reports whether a backup stops containers of a service. What happens
@@ -234,26 +257,43 @@ func modules(f *fleet.Fleet, l *exposure.Ledger, h *fleet.Host, files []*tree.Fi
 }
 
 // alertTests are promtool's proofs of the alerts of a Prometheus, one file for
-// each file of rules. They stay with the operator.
+// each file of rules, and another for those that look back for days: promtool
+// evaluates all rules at every step. They stay with the operator.
 func alertTests(f *fleet.Fleet) (files []*tree.File) {
 	for _, p := range watch.Prometheis(f) {
 		for _, h := range f.Hosts {
 			for _, s := range h.Services {
-				tests := items()
+				tests := map[fleet.Seconds]*doc.Node{minute: items(), halfHour: items()}
 				for _, a := range Alerts(p, h, s) {
-					tests.Items = append(tests.Items, alertTest(h, s.Name, a)...)
-				}
-				if len(tests.Items) == 0 {
-					continue
+					every := tests[stepOf(a.V)]
+					every.Items = append(every.Items, alertTest(h, s.Name, a)...)
 				}
 				rules := FilePath(p.Service.Name, p.Container.Name, p.Dir) + "/" + h.Name.V + "_" + s.Name + ".yml"
-				d := doc.Obj("rule_files", doc.Strs("../../"+p.Host.Name.V+"/rootfs"+rules), "evaluation_interval", doc.Str("1m", s.Pos), "tests", tests)
-				files = append(files, &tree.File{Path: "/alerts/" + p.Host.Name.V + "_" + p.Service.Name + "_" + h.Name.V + "_" + s.Name + ".yml", Mode: "0644", Owner: "0:0",
-					Body: d.YAML("promtool test rules proves with this that the alerts of services." + s.Name + " on " + h.Name.V + " fire when they should, and only then."), Pos: s.Pos})
+				for step, suffix := range map[fleet.Seconds]string{minute: "", halfHour: "_days"} {
+					if len(tests[step].Items) == 0 {
+						continue
+					}
+					d := doc.Obj("rule_files", doc.Strs("../../"+p.Host.Name.V+"/rootfs"+rules), "evaluation_interval", doc.Str(short(step), s.Pos), "tests", tests[step])
+					files = append(files, &tree.File{Path: "/alerts/" + p.Host.Name.V + "_" + p.Service.Name + "_" + h.Name.V + "_" + s.Name + suffix + ".yml", Mode: "0644", Owner: "0:0",
+						Body: d.YAML("promtool test rules proves with this that the alerts of services." + s.Name + " on " + h.Name.V + " fire when they should, and only then."), Pos: s.Pos})
+				}
 			}
 		}
 	}
 	return files
+}
+
+// The steps between two samples of a test, and two evaluations.
+const (
+	minute   fleet.Seconds = 60
+	halfHour fleet.Seconds = 1800
+)
+
+func stepOf(a *fleet.Alert) fleet.Seconds {
+	if a.Test != nil && a.Test.Back.V > 48*3600 {
+		return halfHour
+	}
+	return minute
 }
 
 // alertTest is an alert's proof: it fires with some series and not with others,
@@ -263,7 +303,12 @@ func alertTest(h *fleet.Host, service string, a fleet.Entry[*fleet.Alert]) (test
 		return nil
 	}
 	number := func(n int) *doc.Node { return &doc.Node{Kind: doc.Number, Scalar: strconv.Itoa(n), Pos: a.Pos} }
-	minutes := int(a.V.Test.Back.V+a.V.For.V) / 60
+	step := stepOf(a.V)
+	end := a.V.Test.Back.V + a.V.For.V
+	if step == halfHour {
+		end -= end % step // a look at a sample goes back five minutes and no further
+	}
+	steps := int(end / step)
 	about := `, host="` + h.Name.V + `", environment="` + h.Environment.V + `"`
 	if !a.V.Fleet.V {
 		about += `, service="` + service + `"`
@@ -271,14 +316,14 @@ func alertTest(h *fleet.Host, service string, a fleet.Entry[*fleet.Alert]) (test
 	add := func(name, host string, input fleet.Map[fleet.Val[string]], fires bool) {
 		series, samples := items(), items()
 		for _, in := range input {
-			series.Items = append(series.Items, doc.Obj("series", doc.Str(playedSeries(in.Name, host, service, h.Environment.V), in.Pos), "values", doc.Str(played(in.V.V, minutes), in.V.Pos)))
+			series.Items = append(series.Items, doc.Obj("series", doc.Str(playedSeries(in.Name, host, service, h.Environment.V), in.Pos), "values", doc.Str(played(in.V.V, steps), in.V.Pos)))
 		}
 		if fires {
 			samples.Items = append(samples.Items, doc.Obj("labels", doc.Str("{}", a.Pos), "value", number(1)))
 		}
 		expr := `count(ALERTS{alertname="` + a.Name + `", alertstate="firing", severity="` + a.V.Severity.V + `"` + about + `}) > bool 0`
-		tests = append(tests, doc.Obj("name", doc.Str(a.Name+" "+name, a.Pos), "interval", doc.Str("1m", a.Pos), "input_series", series,
-			"promql_expr_test", items(doc.Obj("expr", doc.Str(expr, a.Pos), "eval_time", doc.Str(span(a.V.Test.Back.V+a.V.For.V), a.Pos), "exp_samples", samples))))
+		tests = append(tests, doc.Obj("name", doc.Str(a.Name+" "+name, a.Pos), "interval", doc.Str(short(step), a.Pos), "input_series", series,
+			"promql_expr_test", items(doc.Obj("expr", doc.Str(expr, a.Pos), "eval_time", doc.Str(span(end), a.Pos), "exp_samples", samples))))
 	}
 	add("fires", h.Name.V, a.V.Test.Fires, true)
 	if len(a.V.Test.Silent) > 0 {
@@ -306,9 +351,9 @@ func playedSeries(selector, host, service, environment string) string {
 }
 
 // played is a value for as long as a test takes, unless it says how long.
-func played(value string, minutes int) string {
+func played(value string, steps int) string {
 	if strings.ContainsAny(value, "x_ ") {
 		return value
 	}
-	return value + "x" + strconv.Itoa(minutes)
+	return value + "x" + strconv.Itoa(steps)
 }

@@ -133,28 +133,18 @@ func meshSocket(l *exposure.Ledger, h *fleet.Host, container string, port int) *
 	return nil
 }
 
-// Blocked says at which hop a target cannot be reached, and "" if it can.
-func (t *Target) Blocked(l *exposure.Ledger, p Place) string {
+// Blocked says at which hop a target cannot be reached and what to do, and "" if
+// it can. That a container listens on the port behind the proxy is seen elsewhere.
+func (t *Target) Blocked(l *exposure.Ledger, p Place) (why, hint string) {
 	switch {
 	case t.Address == "":
-		return "it has no port in the mesh, and its host no proxy that serves metrics there"
-	case t.Socket == nil: // itself
-		return ""
-	case !slices.Contains(l.Calls(p.Host, p.Service.V), t.Socket):
-		return p.Service.Name + " on " + p.Host.Name.V + " may not call " + t.Socket.At()
-	case t.Proxy != "" && t.Service != t.Proxy && !t.led(l):
-		return "the proxy does not reach port " + strconv.Itoa(t.Metrics.Port.V) + " of " + fleet.ContainerName(t.Service, t.Container)
+		return "it has no port in the mesh, and its host no proxy that serves metrics there",
+			`put its host into the mesh with a proxy, or publish the port with audience: "mesh"; or leave out metrics:`
+	case t.Socket != nil && !slices.Contains(l.Calls(p.Host, p.Service.V), t.Socket): // nil for Prometheus itself
+		return p.Service.Name + " on " + p.Host.Name.V + " may not call " + t.Socket.At(),
+			"add " + p.Host.Name.V + " to from: of the port, and " + strconv.Quote(t.Socket.Service) + " to calls: of " + p.Service.Name
 	}
-	return ""
-}
-
-// led reports whether the proxy reaches the port behind it.
-func (t *Target) led(l *exposure.Ledger) bool {
-	service, container, _, _ := t.Host.ProxyContainer()
-	return slices.ContainsFunc(l.On(t.Host), func(s *exposure.Socket) bool {
-		return s.Kind == exposure.Inside && s.Container == fleet.ContainerName(t.Service, t.Container) && s.Port == t.Metrics.Port.V &&
-			slices.Contains(s.Containers, fleet.ContainerName(service, container))
-	})
+	return "", ""
 }
 
 // A Probe is a look at a public name from outside.
