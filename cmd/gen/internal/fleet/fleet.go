@@ -288,6 +288,7 @@ type Container struct {
 	Metrics      Map[*Metrics]
 	Database     *Database
 	Restored     []*Step
+	Drill        []*Step
 	Reload       *Reload
 	Unit         Sections
 
@@ -346,12 +347,13 @@ type SecretFile struct {
 
 // A Volume is a directory that outlives every container, or podman's own volume.
 type Volume struct {
-	Owner  Val[string]
-	Mode   Val[string]
-	Backup Val[string]
-	Why    Val[string]
-	Named  Val[bool]
-	Unit   Sections
+	Owner   Val[string]
+	Mode    Val[string]
+	Backup  Val[string]
+	Why     Val[string]
+	Without []Val[string]
+	Named   Val[bool]
+	Unit    Sections
 }
 
 // Metrics are what a container says of itself to Prometheus.

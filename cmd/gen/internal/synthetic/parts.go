@@ -57,10 +57,10 @@ local service = {
 };
 local container = {
   command: [], env: {}, secrets: {}, volumes: {}, mounts: {}, files: {}, derived: {}, needs: {}, oneshot: false,
-  tasks: 1024, capabilities: [], hostNetwork: false, ports: {}, routes: {}, metrics: {}, restored: [], unit: {},
+  tasks: 1024, capabilities: [], hostNetwork: false, ports: {}, routes: {}, metrics: {}, restored: [], drill: [], unit: {},
 };
 local health = {interval: '30s', timeout: '5s', retries: 3};
-local volume = {mode: '0700', named: false, unit: {}};
+local volume = {mode: '0700', without: [], named: false, unit: {}};
 local metrics = {path: '/metrics'};
 local alert = {'for': '5m', severity: 'warning', fleet: false, symptom: false};
 local file = {mode: '0644', owner: '0:0', on: 'restart', units: []};
