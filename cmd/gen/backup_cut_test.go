@@ -36,9 +36,7 @@ func TestBackupCutOff(t *testing.T) {
 			b.told(s)
 			b.stopsAt(s, there)
 			b.run("power-cut", b.dir, "vps1")
-			if err := b.server.Process.Signal(syscall.SIGCONT); err != nil {
-				t.Fatal(err)
-			}
+			b.thaws()
 			begin := time.Now()
 			b.run("boot", b.dir, "vps1")
 			b.toldOfFailure(s, last, "fail")
@@ -69,7 +67,12 @@ func TestBackupCutOff(t *testing.T) {
 			b.toldOfGood(s)
 		})
 	}
-	b.healthy("vps1")
+	for _, s := range services {
+		b.eventually(s+" runs", func() bool {
+			_, err := b.try("sh", b.dir, "vps1", "systemctl", "is-active", "-q", s+"-db.service")
+			return err == nil
+		})
+	}
 }
 
 // stopsAt begins a backup and freezes the store when a condition holds, so that it goes no further.
@@ -83,15 +86,22 @@ func (b *bucket) stopsAt(service, there string) {
 				if `+there+`; then echo there; exit; fi
 			done`, "sh", service)
 		if err == nil && strings.TrimSpace(said) == "there" {
-			if err := b.server.Process.Signal(syscall.SIGSTOP); err != nil {
-				b.Fatal(err)
-			}
-			if said, err := b.try("sh", b.dir, "vps1", "test", "-e", "/var/lib/gen/backup/"+service+"/begun"); err == nil {
+			b.signal(syscall.SIGSTOP)
+			if _, err := b.try("sh", b.dir, "vps1", "sh", "-c", there); err == nil {
 				return
-			} else if err := b.server.Process.Signal(syscall.SIGCONT); err != nil {
-				b.Fatal(err, said)
 			}
+			b.thaws()
 		}
 	}
 	b.Fatal("it is never seen there")
+}
+
+// thaws lets the store go on.
+func (b *bucket) thaws() { b.signal(syscall.SIGCONT) }
+
+func (b *bucket) signal(s os.Signal) {
+	b.Helper()
+	if err := b.server.Process.Signal(s); err != nil {
+		b.Fatal(err)
+	}
 }

@@ -30,15 +30,24 @@ type bucket struct {
 	server *exec.Cmd
 	pings  string // the monitor's log
 	home   string // the host that has the services
+
+	machine func(b *bucket, name string) // makes a fresh host
 }
 
 // newBucket makes it, and vps1 with a /srv of btrfs, and vps2. A backup may take as long as limit.
 func newBucket(t *testing.T, limit string, hosts ...string) *bucket {
 	t.Helper()
-	minio := tool(t, "minio")
-	l := emptyLab(t)
-	b := &bucket{lab: l, out: filepath.Join(t.TempDir(), "out"), home: "vps1"}
+	b := &bucket{lab: emptyLab(t), home: "vps1", machine: onBtrfs}
 	b.repo = b.copied(`limit: "2m"`, `limit: "`+limit+`"`)
+	b.serve(hosts...)
+	return b
+}
+
+// serve begins the fleet's life.
+func (b *bucket) serve(hosts ...string) {
+	b.Helper()
+	t, l, minio := b.T, b.lab, tool(b.T, "minio")
+	b.out = filepath.Join(t.TempDir(), "out")
 	mustGen(t, "-C", b.repo, "-o", b.out)
 	certs := filepath.Join(l.dir, "certs")
 	if err := os.MkdirAll(certs, 0o755); err != nil {
@@ -47,7 +56,7 @@ func newBucket(t *testing.T, limit string, hosts ...string) *bucket {
 	b.must("openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", certs+"/private.key", "-out", certs+"/public.crt", "-days", "30",
 		"-subj", "/CN=s3.example.org", "-addext", "subjectAltName=DNS:s3.example.org,IP:203.0.113.1")
 	for _, host := range hosts {
-		b.machine(host)
+		b.machine(b, host)
 	}
 
 	b.server = exec.Command("../../.ci/host/lab", "net", l.dir, "env", "MINIO_ROOT_USER=operator", "MINIO_ROOT_PASSWORD=operator-secret",
@@ -67,7 +76,6 @@ func newBucket(t *testing.T, limit string, hosts ...string) *bucket {
 		b.identityOf(b.repo, host)
 		b.push(b.repo, host)
 	}
-	return b
 }
 
 // script runs the bucket's script of a fleet's output, as the operator.
@@ -115,15 +123,21 @@ func (b *bucket) copied(old, new string) (repo string) {
 	return repo
 }
 
-// machine is a fresh host that knows where the S3 server is; vps1's /srv is btrfs.
-func (b *bucket) machine(name string) {
+// knows tells a host where the S3 server is.
+func (b *bucket) knows(name string) {
 	b.Helper()
-	b.run("up", b.dir, name, addresses[name]+"/24")
 	crt, err := os.ReadFile(filepath.Join(b.dir, "certs/public.crt"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.on(name, "sh", "-ec", "echo 203.0.113.1 s3.example.org >>/etc/hosts; printf '%s' \"$1\" >>/etc/ssl/certs/ca-certificates.crt", "sh", string(crt))
+}
+
+// onBtrfs is a host in the lab; vps1's /srv is btrfs.
+func onBtrfs(b *bucket, name string) {
+	b.Helper()
+	b.run("up", b.dir, name, addresses[name]+"/24")
+	b.knows(name)
 	if name != "vps1" {
 		return
 	}
@@ -404,24 +418,38 @@ func (b *bucket) loses(service string) {
 	b.on("vps1", "sh", "-ec", `systemctl stop "$1-*.service"; rm -rf "/srv/$1"/* "/var/lib/gen/backup/$1"; systemctl restart gen-tmpfiles`, "sh", service)
 }
 
-// inOrder: backups that are due at once are made one after the other, each after those it needs.
+// inOrder: backups whose timers are due at once are made one after the other, each after those it needs.
 func (b *bucket) inOrder() {
 	b.Helper()
 	order := strings.Fields(b.on("vps1", "cat", "/etc/gen-backup/order"))
 	if want := []string{"hedgedoc", "shop", "slow", "wiki", "traefik"}; !slices.Equal(order, want) {
 		b.Errorf("the order is %v, want %v", order, want)
 	}
-	start := []string{"systemctl", "start"}
+	var timers []string
 	for _, s := range slices.Backward(order) {
-		start = append(start, "gen-backup-"+s+".service")
+		timers = append(timers, "gen-backup-"+s+".timer")
 	}
-	b.on("vps1", start...)
-	ended := int64(0)
+	began := b.on("vps1", append([]string{"sh", "-ec", `at=$(date -d '+15 seconds' '+%F %T'); cut -d. -f1 /proc/uptime
+		for timer; do
+			mkdir -p "/run/systemd/system/$timer.d"
+			printf '[Timer]\nOnCalendar=\nOnCalendar=%s\n' "$at" >"/run/systemd/system/$timer.d/test.conf"
+		done
+		systemctl daemon-reload
+		systemctl restart "$@"`, "sh"}, timers...)...)
+	start, err := strconv.ParseInt(strings.TrimSpace(began), 10, 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ended := start * 1_000_000
 	for _, s := range order {
-		said := b.on("vps1", "systemctl", "show", "-p", "ExecMainStartTimestampMonotonic", "-p", "ExecMainExitTimestampMonotonic", "--value", "gen-backup-"+s+".service")
 		var from, to int64
-		if _, err := fmt.Sscan(said, &from, &to); err != nil || from < ended || to <= from {
-			b.Errorf("%s ran from %d to %d µs, and the one before it until %d (%v)", s, from, to, ended, err)
+		b.eventually(s+" is backed up", func() bool {
+			said := b.on("vps1", "systemctl", "show", "-p", "ExecMainStartTimestampMonotonic", "-p", "ExecMainExitTimestampMonotonic", "--value", "gen-backup-"+s+".service")
+			_, err := fmt.Sscan(said, &from, &to)
+			return err == nil && from > start*1_000_000 && to > from
+		})
+		if from < ended {
+			b.Errorf("%s began at %d µs, and the one before it ended at %d", s, from, ended)
 		}
 		ended = to
 	}
@@ -550,7 +578,7 @@ func TestBackups(t *testing.T) {
 	t.Run("burned", func(t *testing.T) {
 		b := b.in(t)
 		b.run("down", b.dir, "vps1")
-		b.machine("vps1")
+		b.machine(b, "vps1")
 		b.identityOf(b.repo, "vps1")
 		b.push(b.repo, "vps1")
 		if b.now("shop") {
@@ -713,7 +741,8 @@ func TestBackupsMove(t *testing.T) {
 	slow := "slow: #Shop & {volumes: db: {backup: \"stop\", without: [\"lost\"]}}"
 	repo := b.copied(slow, "")
 	b.change(repo, "wiki: #Wiki\n", "\n")
-	b.change(repo, `backups: drills: ["vps1"]`, `services: {wiki: #Wiki, `+slow+`}`)
+	b.change(repo, `backups: drills: ["vps1"]`, `backups: drills: ["vps1"]
+	services: {wiki: #Wiki, `+slow+`}`)
 	b.keep(repo, passphrase, "rekey")
 	for _, part := range []string{"access", "secret"} {
 		b.keep(repo, "", "new", "vps2.backup-"+part+"-key")
