@@ -513,7 +513,7 @@ func TestBackups(t *testing.T) {
 		fails := func(service, why string) {
 			t.Helper()
 			_, err := b.try("sh", b.dir, "vps2", "systemctl", "start", "gen-drill-"+service)
-			said := b.on("vps2", "journalctl", "-u", "gen-drill-"+service, "-n", "3", "--no-pager", "-o", "cat")
+			said := b.on("vps2", "journalctl", "-I", "-u", "gen-drill-"+service, "--no-pager", "-o", "cat")
 			if err == nil || b.metric("vps2", "gen_drill_success", service) != "0" || !strings.Contains(said, why) {
 				t.Errorf("%s: it passes its drill, or fails otherwise than that %s: %v\n%s", service, why, err, said)
 			}
