@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -508,6 +509,9 @@ func TestBackups(t *testing.T) {
 			b.on("vps2", "systemctl", "start", "gen-drill-"+s)
 			if b.metric("vps2", "gen_drill_success", s) != "1" || b.metric("vps2", "gen_drill_last_success_timestamp_seconds", s) == "" {
 				t.Errorf("%s: its metrics are not of a good drill", s)
+			}
+			if said := b.on("vps2", "cat", "/var/lib/gen/backup/drill."+s+"/size"); !regexp.MustCompile(`^[1-9][0-9]* [1-9][0-9]*\n$`).MatchString(said) {
+				t.Errorf("%s: what it counted is %q", s, said)
 			}
 		}
 		fails := func(service, why string) {
