@@ -416,7 +416,7 @@ func TestBackup(t *testing.T) {
 // loses takes a service's data away, and all that is known of its backups.
 func (b *bucket) loses(service string) {
 	b.Helper()
-	b.on("vps1", "sh", "-ec", `systemctl stop "$1-*.service"; rm -rf "/srv/$1"/* "/var/lib/gen/backup/$1"; systemctl restart gen-tmpfiles`, "sh", service)
+	b.on("vps1", "sh", "-ec", `systemctl stop "$1-*.service"; rm -rf "/srv/$1"/* "/var/lib/gen/backup/$1"; systemctl reset-failed gen-tmpfiles; systemctl restart gen-tmpfiles`, "sh", service)
 }
 
 // inOrder: backups whose timers are due at once are made one after the other, each after those it needs.
