@@ -537,6 +537,14 @@ func TestBackups(t *testing.T) {
 		b.postgres("hedgedoc", "drop table high; drop function known; drop table low")
 		b.good("hedgedoc")
 		b.on("vps2", "systemctl", "start", "gen-drill-hedgedoc")
+		// What once held files must; what never did need not.
+		b.on("vps1", "sh", "-ec", "cd /srv/hedgedoc; mkdir aside; mv uploads/* aside")
+		b.good("hedgedoc")
+		fails("hedgedoc", "uploads is empty")
+		b.on("vps2", "sh", "-c", "rm /var/lib/gen/backup/drill.hedgedoc/*")
+		b.on("vps2", "systemctl", "start", "gen-drill-hedgedoc")
+		b.on("vps1", "sh", "-ec", "cd /srv/hedgedoc; mv aside/* uploads; rmdir aside")
+		b.good("hedgedoc")
 		if left := b.on("vps2", "sh", "-c", "ls -d /var/tmp/gen-drill-* 2>/dev/null; podman ps -aq; podman volume ls -q; :"); left != "" {
 			t.Errorf("drills leave %s", left)
 		}
