@@ -21,12 +21,14 @@ func onLVM(b *bucket, name string) {
 		b.Fatalf("vm up: %v\n%s", err, said)
 	}
 	b.knows(name)
-	b.on(name, "sh", "-ec", `vgcreate -q data /dev/vdd
+	b.on(name, "sh", "-ec", `touch /etc/cloud/cloud-init.disabled
+		hostnamectl set-hostname "$1"
+		vgcreate -q data /dev/vdd
 		lvcreate -q -L 512M -n srv data
 		mkfs.ext4 -q /dev/data/srv
 		echo '/dev/data/srv /srv ext4 defaults 0 2' >>/etc/fstab
 		systemctl daemon-reload
-		mount /srv`)
+		mount /srv`, "sh", name)
 }
 
 // TestBackupOnLVM: a snapshot of LVM, of a volume and of a thin one, brings a database back; what the
