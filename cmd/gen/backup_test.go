@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,16 +30,25 @@ type bucket struct {
 	out    string // what gen writes for it
 	server *exec.Cmd
 	pings  string // the monitor's log
-	loop   []string
+	home   string // the host that has the services
+
+	machine func(b *bucket, name string) // makes a fresh host
 }
 
 // newBucket makes it, and vps1 with a /srv of btrfs, and vps2. A backup may take as long as limit.
 func newBucket(t *testing.T, limit string, hosts ...string) *bucket {
 	t.Helper()
-	minio, mc := tool(t, "minio"), tool(t, "mc")
-	l := emptyLab(t)
-	b := &bucket{lab: l, out: filepath.Join(t.TempDir(), "out")}
+	b := &bucket{lab: emptyLab(t), home: "vps1", machine: onBtrfs}
 	b.repo = b.copied(`limit: "2m"`, `limit: "`+limit+`"`)
+	b.serve(hosts...)
+	return b
+}
+
+// serve begins the fleet's life.
+func (b *bucket) serve(hosts ...string) {
+	b.Helper()
+	t, l, minio := b.T, b.lab, tool(b.T, "minio")
+	b.out = filepath.Join(t.TempDir(), "out")
 	mustGen(t, "-C", b.repo, "-o", b.out)
 	certs := filepath.Join(l.dir, "certs")
 	if err := os.MkdirAll(certs, 0o755); err != nil {
@@ -47,7 +57,7 @@ func newBucket(t *testing.T, limit string, hosts ...string) *bucket {
 	b.must("openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", certs+"/private.key", "-out", certs+"/public.crt", "-days", "30",
 		"-subj", "/CN=s3.example.org", "-addext", "subjectAltName=DNS:s3.example.org,IP:203.0.113.1")
 	for _, host := range hosts {
-		b.machine(host)
+		b.machine(b, host)
 	}
 
 	b.server = exec.Command("../../.ci/host/lab", "net", l.dir, "env", "MINIO_ROOT_USER=operator", "MINIO_ROOT_PASSWORD=operator-secret",
@@ -59,18 +69,44 @@ func newBucket(t *testing.T, limit string, hosts ...string) *bucket {
 		_, err := b.tryMC("alias", "set", "op", "https://203.0.113.1", "operator", "operator-secret")
 		return err == nil
 	})
-	b.operator("env", "PATH="+filepath.Dir(mc)+":"+os.Getenv("PATH"), "MC_CONFIG_DIR="+b.config(), "SSL_CERT_FILE="+certs+"/public.crt",
-		"sh", filepath.Join(b.out, "fleet/store/bucket"), "create", "op")
+	b.script(b.out, "create")
 	for who, key := range map[string]string{"vps1": "vps1.backup", "vps2-drill": "vps2.drill"} {
-		b.mc("admin", "user", "add", "op", b.secret(key+"-access-key"), b.secret(key+"-secret-key"))
-		b.mc("admin", "policy", "create", "op", who, filepath.Join(b.out, "fleet/store", who+".json"))
-		b.mc("admin", "policy", "attach", "op", who, "--user", b.secret(key+"-access-key"))
+		b.user(b.repo, b.out, who, key)
 	}
 	for _, host := range hosts {
 		b.identityOf(b.repo, host)
 		b.push(b.repo, host)
 	}
-	return b
+}
+
+// script runs the bucket's script of a fleet's output, as the operator.
+func (b *bucket) script(out, action string) string {
+	b.Helper()
+	said, err := b.tryScript(out, action)
+	if err != nil {
+		b.Fatalf("bucket %s: %v\n%s", action, err, said)
+	}
+	return said
+}
+
+func (b *bucket) tryScript(out, action string) (string, error) {
+	return b.try("net", b.dir, "env", "PATH="+filepath.Dir(tool(b.T, "mc"))+":"+os.Getenv("PATH"), "MC_CONFIG_DIR="+b.config(), "SSL_CERT_FILE="+b.dir+"/certs/public.crt",
+		"sh", filepath.Join(out, "fleet/store/bucket"), action, "op")
+}
+
+// user makes who has a key of the fleet's, with the policy that gen writes.
+func (b *bucket) user(repo, out, who, key string) {
+	b.Helper()
+	access := strings.TrimSpace(b.keep(repo, passphrase, "show", "production."+key+"-access-key"))
+	b.mc("admin", "user", "add", "op", access, b.keep(repo, passphrase, "show", "production."+key+"-secret-key"))
+	b.policy(out, who, who, access)
+}
+
+// policy gives a key the policy of somebody.
+func (b *bucket) policy(out, who, name, access string) {
+	b.Helper()
+	b.mc("admin", "policy", "create", "op", name, filepath.Join(out, "fleet/store", who+".json"))
+	b.mc("admin", "policy", "attach", "op", name, "--user", access)
 }
 
 // copied is a copy of the fleet with a word of its file changed.
@@ -88,24 +124,37 @@ func (b *bucket) copied(old, new string) (repo string) {
 	return repo
 }
 
-// machine is a fresh host that knows where the S3 server is; vps1's /srv is btrfs.
-func (b *bucket) machine(name string) {
+// knows tells a host where the S3 server is.
+func (b *bucket) knows(name string) {
 	b.Helper()
-	b.run("up", b.dir, name, addresses[name]+"/24")
 	crt, err := os.ReadFile(filepath.Join(b.dir, "certs/public.crt"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.on(name, "sh", "-ec", "echo 203.0.113.1 s3.example.org >>/etc/hosts; printf '%s' \"$1\" >>/etc/ssl/certs/ca-certificates.crt", "sh", string(crt))
+}
+
+// onBtrfs is a host in the lab; vps1's /srv is btrfs.
+func onBtrfs(b *bucket, name string) {
+	b.Helper()
+	b.run("up", b.dir, name, addresses[name]+"/24")
+	b.knows(name)
 	if name != "vps1" {
 		return
 	}
-	disk := filepath.Join(b.dir, "host/vps1/upper/var/disk")
-	b.on(name, "truncate", "-s", "3G", "/var/disk")
+	b.on(name, "truncate", "-s", "12G", "/var/disk")
 	b.on(name, "mkfs.btrfs", "-q", "/var/disk")
-	loop := strings.TrimSpace(b.must("losetup", "-f", "--show", disk))
-	b.on(name, "sh", "-ec", `mknod "$1" b 7 "${1#/dev/loop}"; mount "$1" /srv`, "sh", loop)
-	b.must("losetup", "-d", loop) // when it is not mounted any more
+	loop := strings.TrimSpace(b.must("losetup", "-f", "--show", filepath.Join(b.dir, "host/vps1/upper/var/disk")))
+	b.Cleanup(func() { b.must("losetup", "-d", loop) }) // when it is not mounted any more
+	b.on(name, "sh", "-ec", `printf '%s\n' "$1" >/etc/systemd/system/test-srv.service; systemctl enable --now test-srv.service`, "sh", fmt.Sprintf(`[Unit]
+DefaultDependencies=no
+Before=local-fs.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'mknod %[1]s b 7 %[2]s; mount %[1]s /srv'
+[Install]
+WantedBy=local-fs.target`, loop, strings.TrimPrefix(loop, "/dev/loop")))
 }
 
 func (b *bucket) must(name string, args ...string) string {
@@ -203,7 +252,7 @@ func (b *bucket) eventually(what string, is func() bool) {
 			return
 		}
 	}
-	b.Fatalf("it is not so that %s\n%s", what, b.on("vps1", "journalctl", "-n", "80", "--no-pager", "-o", "cat"))
+	b.Fatalf("it is not so that %s\n%s", what, b.on(b.home, "journalctl", "-n", "80", "--no-pager", "-o", "cat"))
 }
 
 // metric is a service's value of a metric, "" without one.
@@ -220,14 +269,14 @@ func (b *bucket) metric(host, name, service string) string {
 
 // now makes a backup, and reports whether it went well.
 func (b *bucket) now(service string) bool {
-	_, err := b.try("sh", b.dir, "vps1", "gen-backup", "now", service)
+	_, err := b.try("sh", b.dir, b.home, "gen-backup", "now", service)
 	return err == nil
 }
 
 func (b *bucket) good(service string) {
 	b.Helper()
 	if !b.now(service) {
-		b.Fatalf("no backup of %s\n%s", service, b.on("vps1", "journalctl", "-u", "gen-backup-"+service, "-n", "60", "--no-pager", "-o", "cat"))
+		b.Fatalf("no backup of %s\n%s", service, b.on(b.home, "journalctl", "-u", "gen-backup-"+service, "-n", "60", "--no-pager", "-o", "cat"))
 	}
 }
 
@@ -240,12 +289,12 @@ func (b *bucket) postgres(service, sql string) string {
 	if service == "hedgedoc" {
 		user = service
 	}
-	return b.on("vps1", "podman", "exec", service+"-db", "psql", "-AtqU", user, "-c", sql)
+	return b.on(b.home, "podman", "exec", service+"-db", "psql", "-AtqU", user, "-c", sql)
 }
 
 func (b *bucket) mariadb(sql string) string {
 	b.Helper()
-	return b.on("vps1", "podman", "exec", "wiki-db", "sh", "-c", `MYSQL_PWD=$(cat "$MARIADB_ROOT_PASSWORD_FILE") mariadb -Nu root wiki -e "$1"`, "sh", sql)
+	return b.on(b.home, "podman", "exec", "wiki-db", "sh", "-c", `MYSQL_PWD=$(cat "$MARIADB_ROOT_PASSWORD_FILE") mariadb -Nu root wiki -e "$1"`, "sh", sql)
 }
 
 // fill writes into services what is to come back: a seed makes it differ.
@@ -253,7 +302,8 @@ func (b *bucket) fill(seed int, services ...string) {
 	b.Helper()
 	for _, s := range services {
 		switch s {
-		case "traefik": // writes for itself
+		case "traefik":
+			b.on(b.home, "sh", "-ec", `cd /srv/traefik/acme; echo "$1" >"seed $1"; chmod 0600 "seed $1"`, "sh", fmt.Sprint(seed))
 		case "wiki":
 			b.mariadb(fmt.Sprintf("create table if not exists t (id int, v varchar(40)); create table if not exists sessions (id int); insert into sessions values (1); insert into t values (%d, md5(%[1]d)), (%[1]d + 1, 'ä')", seed*10))
 		default:
@@ -263,9 +313,16 @@ func (b *bucket) fill(seed int, services ...string) {
 		case "shop":
 			b.postgres(s, "create table if not exists sessions (id int)")
 		case "hedgedoc":
-			b.on("vps1", "sh", "-ec", `cd /srv/hedgedoc/uploads; mkdir -p "d $1"; head -c 200000 /dev/urandom >"d $1/ü"; : >"d $1/empty"; ln -sf ü "d $1/link"; chmod 0640 "d $1/ü"; chown -hR 10000:10000 .; chown 33:34 "d $1/ü"`, "sh", fmt.Sprint(seed))
+			b.postgres(s, `create table if not exists "SequelizeMeta" (name text); insert into "SequelizeMeta" values ('one')`)
+			b.on(b.home, "sh", "-ec", `cd /srv/hedgedoc/uploads; mkdir -p "d $1"; head -c 200000 /dev/urandom >"d $1/ü"; : >"d $1/empty"; ln -sf ü "d $1/link"; chmod 0640 "d $1/ü"; chown -hR 10000:10000 .; chown 33:34 "d $1/ü"`, "sh", fmt.Sprint(seed))
 		}
 	}
+}
+
+// files are all that can be seen of those in a directory, but for a proxy's account, which it writes anew.
+func (b *bucket) files(dir string) string {
+	b.Helper()
+	return b.on(b.home, "sh", "-ec", `cd "$1"; find . -type f ! -name acme.json -exec sha256sum {} + | sort; find . ! -name acme.json -printf '%p %U:%G %m %l\n' | sort; find . -type f ! -name acme.json -printf '%p %T@\n' | sort`, "sh", dir)
 }
 
 // contents are what is in services: rows, files with owners and modes.
@@ -275,13 +332,14 @@ func (b *bucket) contents(services ...string) map[string]string {
 	for _, s := range services {
 		switch s {
 		case "traefik":
+			out[s] = b.files("/srv/traefik/acme")
 		case "wiki":
 			out[s] = b.mariadb("select * from t order by id")
 		default:
 			out[s] = b.postgres(s, "select * from t order by id")
 		}
 		if s == "hedgedoc" {
-			out["uploads"] = b.on("vps1", "sh", "-ec", `cd /srv/hedgedoc/uploads; find . -type f -exec sha256sum {} + | sort; find . -printf '%p %U:%G %m %l\n' | sort; find . -type f -printf '%p %T@\n' | sort`)
+			out["uploads"] = b.files("/srv/hedgedoc/uploads")
 		}
 	}
 	return out
@@ -317,10 +375,11 @@ func TestBackup(t *testing.T) {
 	b.fill(1, some...)
 	b.toldOfGood(some...)
 	b.fill(2, some...)
+	b.on("vps1", "sh", "-ec", `cd /srv/slow/db; mkdir lost found lost/deep; echo x | tee lost/x lost/deep/x found/lost; chown -R 999:999 lost found`)
 	want := b.contents(some...)
 	b.toldOfGood(some...)
 	for _, s := range some {
-		b.on("vps1", "sh", "-ec", `systemctl stop "$1-*.service"; rm -rf "/srv/$1"/* "/var/lib/gen/backup/$1"; systemctl restart gen-tmpfiles`, "sh", s)
+		b.loses(s)
 		if b.now(s) {
 			t.Errorf("%s: nothing is backed up over what there was", s)
 		}
@@ -332,7 +391,99 @@ func TestBackup(t *testing.T) {
 	if diff := cmp.Diff(want, b.contents(some...)); diff != "" {
 		t.Errorf("what came back (+) is not what was deleted (-):\n%s", diff)
 	}
+	if said := b.on("vps1", "sh", "-c", "cd /srv/slow/db; ls -d lost found/lost 2>/dev/null || :"); said != "found/lost\n" {
+		t.Errorf("of what no backup holds, and of what is called alike, there is %q", said)
+	}
 	b.healthy("vps1")
+
+	t.Run("keep", func(t *testing.T) {
+		b := b.in(t)
+		b.on("vps1", "rm", "-r", "/var/lib/gen/backup/slow")
+		if b.now("slow") {
+			t.Error("data that nobody knows is backed up over what there was")
+		}
+		b.on("vps1", "gen-backup", "keep", "slow")
+		b.good("slow")
+	})
+	t.Run("order", func(t *testing.T) { b.in(t).inOrder() })
+	t.Run("updates wait", func(t *testing.T) {
+		for _, unit := range []string{"podman-auto-update.service", "apt-daily-upgrade.service"} {
+			b.in(t).waits(unit)
+		}
+	})
+}
+
+// loses takes a service's data away, and all that is known of its backups.
+func (b *bucket) loses(service string) {
+	b.Helper()
+	b.on("vps1", "sh", "-ec", `systemctl stop "$1-*.service"; rm -rf "/srv/$1"/* "/var/lib/gen/backup/$1"; systemctl reset-failed gen-tmpfiles; systemctl restart gen-tmpfiles`, "sh", service)
+}
+
+// inOrder: backups whose timers are due at once are made one after the other, each after those it needs.
+func (b *bucket) inOrder() {
+	b.Helper()
+	order := strings.Fields(b.on("vps1", "cat", "/etc/gen-backup/order"))
+	if want := []string{"hedgedoc", "shop", "slow", "wiki", "traefik"}; !slices.Equal(order, want) {
+		b.Errorf("the order is %v, want %v", order, want)
+	}
+	var timers []string
+	for _, s := range slices.Backward(order) {
+		timers = append(timers, "gen-backup-"+s+".timer")
+	}
+	began := b.on("vps1", append([]string{"sh", "-ec", `at=$(date -d '+15 seconds' '+%F %T'); cut -d. -f1 /proc/uptime
+		for timer; do
+			mkdir -p "/run/systemd/system/$timer.d"
+			printf '[Timer]\nOnCalendar=\nOnCalendar=%s\n' "$at" >"/run/systemd/system/$timer.d/test.conf"
+		done
+		systemctl daemon-reload
+		systemctl restart "$@"`, "sh"}, timers...)...)
+	start, err := strconv.ParseInt(strings.TrimSpace(began), 10, 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ended := start * 1_000_000
+	for _, s := range order {
+		var from, to int64
+		b.eventually(s+" is backed up", func() bool {
+			said := b.on("vps1", "systemctl", "show", "-p", "ExecMainStartTimestampMonotonic", "-p", "ExecMainExitTimestampMonotonic", "--value", "gen-backup-"+s+".service")
+			_, err := fmt.Sscan(said, &from, &to)
+			return err == nil && from > start*1_000_000 && to > from
+		})
+		if from < ended {
+			b.Errorf("%s began at %d µs, and the one before it ended at %d", s, from, ended)
+		}
+		ended = to
+	}
+}
+
+// waits: a unit that may restart containers does nothing as long as a backup runs.
+func (b *bucket) waits(unit string) {
+	b.Helper()
+	show := func(property string) string {
+		return strings.TrimSpace(b.on("vps1", "systemctl", "show", "-p", property, "--value", unit))
+	}
+	// It holds what a backup holds.
+	b.on("vps1", "systemd-run", "-q", "--unit=test-backup", "flock", "/run/gen/backup/lock", "sleep", "1h")
+	b.eventually("the lock is held", func() bool {
+		_, err := b.try("sh", b.dir, "vps1", "flock", "-n", "/run/gen/backup/lock", "true")
+		return err != nil
+	})
+	b.on("vps1", "systemctl", "start", "--no-block", unit)
+	b.eventually(unit+" waits for it", func() bool {
+		said, _ := b.try("sh", b.dir, "vps1", "sh", "-c", "cat /proc/$(systemctl show -p MainPID --value "+unit+")/comm")
+		return strings.TrimSpace(said) == "flock"
+	})
+	time.Sleep(2 * time.Second)
+	procs := b.on("vps1", "sh", "-c", "cat /proc/$(cat /sys/fs/cgroup$(systemctl show -p ControlGroup --value "+unit+")/cgroup.procs)/comm")
+	if state := show("ActiveState"); state != "activating" || procs != "flock\n" {
+		b.Errorf("%s: while the lock is held, it is %s with %q", unit, state, procs)
+	}
+	b.on("vps1", "systemctl", "stop", "test-backup")
+	b.eventually(unit+" is done", func() bool { return show("ActiveState") != "activating" })
+	// What it then does may fail in a lab, by an exit code of its own: there is no registry.
+	if code := show("ExecMainCode"); code != "1" {
+		b.Errorf("%s: it ended otherwise than by itself: %s", unit, code)
+	}
 }
 
 // TestBackups is the whole way: two backups, the machine destroyed, a fresh one,
@@ -359,10 +510,43 @@ func TestBackups(t *testing.T) {
 			if b.metric("vps2", "gen_drill_success", s) != "1" || b.metric("vps2", "gen_drill_last_success_timestamp_seconds", s) == "" {
 				t.Errorf("%s: its metrics are not of a good drill", s)
 			}
+			if said := b.on("vps2", "cat", "/var/lib/gen/backup/drill."+s+"/size"); !regexp.MustCompile(`^[1-9][0-9]* [1-9][0-9]*\n$`).MatchString(said) {
+				t.Errorf("%s: what it counted is %q", s, said)
+			}
 		}
-		b.on("vps2", "sh", "-c", `echo "99999999999 9" >/var/lib/gen/backup/drill-shop/size`)
-		if _, err := b.try("sh", b.dir, "vps2", "systemctl", "start", "gen-drill-shop"); err == nil || b.metric("vps2", "gen_drill_success", "shop") != "0" {
-			t.Error("a backup that collapsed passes its drill")
+		fails := func(service, why string) {
+			t.Helper()
+			_, err := b.try("sh", b.dir, "vps2", "systemctl", "start", "gen-drill-"+service)
+			said := b.on("vps2", "journalctl", "-I", "-u", "gen-drill-"+service, "--no-pager", "-o", "cat")
+			if err == nil || b.metric("vps2", "gen_drill_success", service) != "0" || !strings.Contains(said, why) {
+				t.Errorf("%s: it passes its drill, or fails otherwise than that %s: %v\n%s", service, why, err, said)
+			}
+		}
+		b.on("vps2", "sh", "-c", `echo "99999999999 9" >/var/lib/gen/backup/drill.shop/size`)
+		fails("shop", "and had 9 of 99999999999")
+		// The service does not find what it looks for.
+		b.postgres("hedgedoc", `truncate "SequelizeMeta"`)
+		b.good("hedgedoc")
+		fails("hedgedoc", "SequelizeMeta")
+		// Whoever only lists such a dump finds nothing wrong: the function does not find its table.
+		b.postgres("hedgedoc", `insert into "SequelizeMeta" values ('two'); create table low (id int); insert into low values (1);
+			create function known(i int) returns bool language sql as 'select exists (select 1 from low where id = i)';
+			create table high (id int check (known(id))); insert into high values (1)`)
+		b.good("hedgedoc")
+		fails("hedgedoc", "the dump of hedgedoc does not load")
+		b.postgres("hedgedoc", "drop table high; drop function known; drop table low")
+		b.good("hedgedoc")
+		b.on("vps2", "systemctl", "start", "gen-drill-hedgedoc")
+		// What once held files must; what never did need not.
+		b.on("vps1", "sh", "-ec", "cd /srv/hedgedoc; mkdir aside; mv uploads/* aside")
+		b.good("hedgedoc")
+		fails("hedgedoc", "uploads is empty")
+		b.on("vps2", "sh", "-c", "rm /var/lib/gen/backup/drill.hedgedoc/*")
+		b.on("vps2", "systemctl", "start", "gen-drill-hedgedoc")
+		b.on("vps1", "sh", "-ec", "cd /srv/hedgedoc; mv aside/* uploads; rmdir aside")
+		b.good("hedgedoc")
+		if left := b.on("vps2", "sh", "-c", "ls -d /var/tmp/gen-drill-* 2>/dev/null; podman ps -aq; podman volume ls -q; :"); left != "" {
+			t.Errorf("drills leave %s", left)
 		}
 	})
 
@@ -406,7 +590,7 @@ func TestBackups(t *testing.T) {
 	t.Run("burned", func(t *testing.T) {
 		b := b.in(t)
 		b.run("down", b.dir, "vps1")
-		b.machine("vps1")
+		b.machine(b, "vps1")
 		b.identityOf(b.repo, "vps1")
 		b.push(b.repo, "vps1")
 		if b.now("shop") {
@@ -442,8 +626,7 @@ func (b *bucket) attack(want map[string]string) {
 	before := time.Now().UTC().Format(time.RFC3339)
 	time.Sleep(2 * time.Second)
 	b.mc("alias", "set", "host", "https://203.0.113.1", b.secret("vps1.backup-access-key"), b.secret("vps1.backup-secret-key"))
-	const at = "host/backups/production/shop/"
-	object := at + "kopia.repository"
+	const object = "host/backups/production/shop/kopia.repository"
 	old := strings.TrimSpace(b.mc("ls", "--versions", "--json", "op/backups/production/shop/kopia.repository"))
 	_, id, _ := strings.Cut(old, `"versionId":"`)
 	id, _, _ = strings.Cut(id, `"`)
@@ -470,29 +653,134 @@ func (b *bucket) attack(want map[string]string) {
 			b.Errorf("the host's key can %s:\n%s", what, said)
 		}
 	}
-	// What is allowed: to put delete markers and new versions over everything.
-	if said, err := b.tryMC("rm", "--recursive", "--force", at); err != nil {
-		b.Fatalf("%v\n%s", err, said)
+	// With the repository's password: to delete every snapshot and what is then of no use.
+	b.kopia("wiki", "snapshot", "delete", "--all-snapshots-for-source=wiki@example.org:/srv/wiki", "--delete")
+	b.kopia("wiki", "maintenance", "run", "--full", "--safety=none")
+	if left := b.on("vps1", "sh", "-c", "gen-backup list wiki 2>/dev/null"); left != "" {
+		b.Errorf("the attacker leaves %s", left)
 	}
+	// What is allowed: to put delete markers and new versions over everything.
 	write(b.T, b.pings+".x", "junk")
-	b.mc("cp", b.pings+".x", object)
-	if b.now("shop") {
-		b.Error("a backup into a wiped repository succeeds")
+	for _, s := range stores {
+		b.mc("rm", "--recursive", "--force", "host/backups/production/"+s+"/")
+		b.mc("cp", b.pings+".x", "host/backups/production/"+s+"/kopia.repository")
+		if b.now(s) {
+			b.Errorf("a backup of %s into a wiped repository succeeds", s)
+		}
 	}
 	// The way back: what there was goes to a fresh prefix, and the fleet names that.
-	b.run("sh", b.dir, "vps1", "sh", "-ec", `printf 'operator\noperator-secret\n' | gen-backup rescue shop "$1" again/`, "sh", before)
+	for _, s := range stores {
+		b.run("sh", b.dir, "vps1", "sh", "-ec", `printf 'operator\noperator-secret\n' | gen-backup rescue "$1" "$2" again/`, "sh", s, before)
+	}
 	repo := b.copied(`bucket: "backups"`, `bucket: "backups", prefix: "again/"`)
 	out := filepath.Join(b.TempDir(), "out")
 	mustGen(b.T, "-C", repo, "-o", out)
-	b.mc("admin", "policy", "create", "op", "again", filepath.Join(out, "fleet/store/vps1.json"))
-	b.mc("admin", "policy", "attach", "op", "again", "--user", b.secret("vps1.backup-access-key"))
+	b.policy(out, "vps1", "again", b.secret("vps1.backup-access-key"))
 	b.push(repo, "vps1")
-	b.on("vps1", "sh", "-c", "podman exec shop-db psql -qU shop -c 'drop table t'")
-	b.on("vps1", "gen-backup", "restore", "shop", "--replace")
-	if diff := cmp.Diff(want["shop"], b.postgres("shop", "select * from t order by id")); diff != "" {
+	for _, s := range stores {
+		b.loses(s)
+	}
+	b.on("vps1", "gen-backup", "restore", "--all", "--replace")
+	if diff := cmp.Diff(want, b.contents(stores...)); diff != "" {
 		b.Errorf("what was rescued (+) is not what was attacked (-):\n%s", diff)
 	}
-	b.good("shop")
+	b.healthy("vps1")
+	for _, s := range stores {
+		b.good(s)
+	}
+}
+
+// kopia does in a service's repository what who has the host can do there.
+func (b *bucket) kopia(service string, words ...string) {
+	b.Helper()
+	b.on("vps1", append([]string{"sh", "-ec", `service=$1; shift; dir=$(mktemp -d)
+		export KOPIA_PASSWORD="$(cat /etc/gen-backup/passwords/$service)" AWS_ACCESS_KEY_ID="$(cat /etc/gen-backup/keys/access-key)" AWS_SECRET_ACCESS_KEY="$(cat /etc/gen-backup/keys/secret-key)"
+		kopia() { podman run --rm --network=host --env=KOPIA_PASSWORD --env=AWS_ACCESS_KEY_ID --env=AWS_SECRET_ACCESS_KEY \
+			--volume=/etc/ssl/certs:/etc/ssl/certs:ro --volume="$dir:/app/config" docker.io/kopia/kopia:0.23.1 "$@"; }
+		kopia repository connect s3 --endpoint=s3.example.org --bucket=backups --prefix="production/$service/" --override-username="$service" --override-hostname=example.org
+		kopia "$@"`, "sh", service}, words...)...)
+}
+
+// toldOfFailure: the service runs within a bounded time, the failure is told, and nothing is left of the run.
+func (b *bucket) toldOfFailure(service, last string, pings ...string) {
+	b.Helper()
+	b.eventually(service+" runs again", func() bool {
+		said, err := b.try("sh", b.dir, "vps1", "systemctl", "is-active", service+"-db.service")
+		return err == nil && strings.TrimSpace(said) == "active"
+	})
+	b.eventually("the end has come", func() bool {
+		_, err := b.try("sh", b.dir, "vps1", "sh", "-c", "! test -e /var/lib/gen/backup/"+service+"/begun")
+		return err == nil
+	})
+	if got := b.metric("vps1", "gen_backup_success", service); got != "0" {
+		b.Errorf("%s: success is %q", service, got)
+	}
+	if got := b.metric("vps1", "gen_backup_last_success_timestamp_seconds", service); got != last {
+		b.Errorf("%s: the last success was at %s, and is at %q", service, last, got)
+	}
+	// A run that is killed at once had no time to tell that it begins, and its end may be told twice.
+	got := slices.Compact(slices.DeleteFunc(b.told(service), func(p string) bool { return p == "start" }))
+	if len(got) != 1 || !slices.Contains(pings, got[0]) {
+		b.Errorf("%s: the monitor was told %v, want one of %v", service, got, pings)
+	}
+	if said := b.on("vps1", "sh", "-c", "ls -d /srv/.gen-backup-* /srv/*/.backup 2>/dev/null; podman ps -aq --filter name=gen-backup-; :"); said != "" {
+		b.Errorf("%s: it left %s", service, said)
+	}
+}
+
+// TestBackupsMove: a host burns, and what ran on it comes back on another one, whose backups go on
+// where the first one's ended.
+func TestBackupsMove(t *testing.T) {
+	if os.Getenv("GEN_LONG") == "" {
+		t.Skip("it is a part of .ci/long")
+	}
+	t.Parallel()
+	b := newBucket(t, "15m", "vps1", "vps2")
+	moved := []string{"slow", "wiki"} // files at rest, and a dump
+	for seed := range 2 {
+		b.fill(seed+1, moved...)
+		for _, s := range moved {
+			b.good(s)
+		}
+	}
+	want := b.contents(moved...)
+	history := map[string]string{}
+	for _, s := range moved {
+		history[s] = b.on("vps1", "sh", "-c", "gen-backup list "+s+" 2>/dev/null")
+	}
+	b.run("down", b.dir, "vps1")
+
+	slow := "slow: #Shop & {volumes: db: {backup: \"stop\", without: [\"lost\"]}}"
+	repo := b.copied(slow, "")
+	b.change(repo, "wiki: #Wiki\n", "\n")
+	b.change(repo, `backups: drills: ["vps1"]`, `backups: drills: ["vps1"]
+	services: {wiki: #Wiki, `+slow+`}`)
+	b.keep(repo, passphrase, "rekey")
+	for _, part := range []string{"access", "secret"} {
+		b.keep(repo, "", "new", "vps2.backup-"+part+"-key")
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	mustGen(t, "-C", repo, "-o", out)
+	b.user(repo, out, "vps2", "vps2.backup")
+	b.push(repo, "vps2")
+	b.home = "vps2"
+	for _, s := range moved {
+		if b.now(s) {
+			t.Errorf("%s: nothing is backed up over what there was", s)
+		}
+	}
+	b.on("vps2", "gen-backup", "restore", "--all", "--replace")
+	if diff := cmp.Diff(want, b.contents(moved...)); diff != "" {
+		t.Errorf("what came to another host (+) is not what burned (-):\n%s", diff)
+	}
+	b.healthy("vps2")
+	for _, s := range moved {
+		b.good(s)
+		now := b.on("vps2", "sh", "-c", "gen-backup list "+s+" 2>/dev/null")
+		if !strings.HasPrefix(now, history[s]) || strings.Count(now, "\n") != strings.Count(history[s], "\n")+1 {
+			t.Errorf("%s: its history was\n%sand goes on as\n%s", s, history[s], now)
+		}
+	}
 }
 
 // TestBackupsFail breaks a backup at every kind of step. Whatever happens, the
@@ -514,31 +802,8 @@ func TestBackupsFail(t *testing.T) {
 		b.good(s)
 		again(b, s)
 	}
-	// afterwards: the service runs within a bounded time, and the failure is told.
 	afterwards := func(t *testing.T, service string, pings ...string) {
-		b := b.in(t)
-		b.eventually(service+" runs again", func() bool {
-			said, err := b.try("sh", b.dir, "vps1", "systemctl", "is-active", service+"-db.service")
-			return err == nil && strings.TrimSpace(said) == "active"
-		})
-		b.eventually("the end has come", func() bool {
-			_, err := b.try("sh", b.dir, "vps1", "sh", "-c", "! test -e /run/gen/backup/"+service+".begun")
-			return err == nil
-		})
-		if got := b.metric("vps1", "gen_backup_success", service); got != "0" {
-			t.Errorf("%s: success is %q", service, got)
-		}
-		if got := b.metric("vps1", "gen_backup_last_success_timestamp_seconds", service); got != last[service] {
-			t.Errorf("%s: the last success was at %s, and is at %q", service, last[service], got)
-		}
-		// A run that is killed at once had no time to tell that it begins, and its end may be told twice.
-		got := slices.Compact(slices.DeleteFunc(b.told(service), func(p string) bool { return p == "start" }))
-		if len(got) != 1 || !slices.Contains(pings, got[0]) {
-			t.Errorf("%s: the monitor was told %v, want one of %v", service, got, pings)
-		}
-		if said := b.on("vps1", "sh", "-c", "ls -d /srv/.gen-backup-* 2>/dev/null; podman ps -aq --filter name=gen-backup-; :"); said != "" {
-			t.Errorf("%s: it left %s", service, said)
-		}
+		b.in(t).toldOfFailure(service, last[service], pings...)
 	}
 	for _, s := range services {
 		t.Run("wrong password/"+s, func(t *testing.T) {
@@ -584,7 +849,7 @@ func TestBackupsFail(t *testing.T) {
 				// The whole group dies at once, with whatever would have tidied up. A step that goes by unseen comes again.
 				kill := func() bool {
 					_, err := b.try("sh", b.dir, "vps1", "sh", "-c", `systemctl start "gen-backup-$1" & run=$!
-						until [ -e "/run/gen/backup/$1.$2" ]; do kill -0 $run || exit; sleep 0.01; done
+						until [ -e "/run/gen/backup/$1.$2" ] || [ -e "/var/lib/gen/backup/$1/$2" ]; do kill -0 $run || exit; sleep 0.01; done
 						for i in $(seq 20); do systemctl kill --kill-whom=all --signal=KILL "gen-backup-$1" || :; sleep 0.05; done
 						! wait $run`, "sh", s, step)
 					return err == nil

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"cuelang.org/go/cue/token"
+
 	"gen.example/cmd/gen/internal/finding"
 	"gen.example/cmd/gen/internal/fleet"
 	"gen.example/cmd/gen/internal/render"
@@ -35,6 +37,7 @@ func (c *hostChecker) backups() {
 		return
 	}
 	c.schedule()
+	c.timers()
 	for _, s := range kept {
 		c.restorable(s)
 	}
@@ -105,6 +108,100 @@ func (c *hostChecker) schedule() {
 	}
 }
 
+// timers checks those of the host's and its services' own units against backups: what both stop,
+// and what a backup keeps from being done.
+func (c *hostChecker) timers() {
+	c.timersIn(c.host.Units, "", c.host.Pos)
+	for _, s := range c.host.Services {
+		own := ""
+		if c.fleet.BacksUp(c.host, s.V) {
+			own = s.Name
+		}
+		c.timersIn(s.V.Units, own, s.Pos)
+	}
+}
+
+// timersIn checks timers that are there together, in a service whose backups stop them if it is named.
+func (c *hostChecker) timersIn(units fleet.Map[*fleet.Unit], stoppedBy string, near token.Pos) {
+	b := c.host.Backups
+	for _, timer := range units {
+		stem, is := strings.CutSuffix(timer.Name, ".timer")
+		if !is || !c.duringBackups(timer.V) {
+			continue
+		}
+		where := at(timer.Pos, near, c.host.Pos)
+		if stoppedBy != "" && !says(timer.V, "Timer", "Persistent", "true", "yes", "on", "1") {
+			c.find(finding.Schedule, where, "%s: what %s begins may be left out: backups, which stop it, may run from %s for %s", stoppedBy, timer.Name, b.At.V, spell(b.Window.V)).
+				Hintf("choose another time, or say Persistent: true")
+		}
+		job := stem + ".service"
+		if named := valuesOf(timer.V, "Timer", "Unit"); len(named) > 0 {
+			job = named[0]
+		}
+		if u, ok := units.Get(job); ok {
+			if what := c.stops(u); what != "" {
+				c.find(finding.Schedule, where, "%s stops %s, and so may backups, from %s for %s", job, what, b.At.V, spell(b.Window.V)).
+					Hintf("choose another time for %s, or a shorter backups: window", timer.Name)
+			}
+		}
+	}
+}
+
+// duringBackups reports whether a timer may come while backups run.
+func (c *hostChecker) duringBackups(timer *fleet.Unit) bool {
+	b := c.host.Backups
+	if len(valuesOf(timer, "Timer", "OnUnitActiveSec"))+len(valuesOf(timer, "Timer", "OnUnitInactiveSec")) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(valuesOf(timer, "Timer", "OnCalendar"), func(event string) bool {
+		return slices.ContainsFunc(due(event), func(s span) bool {
+			begin := (s.from - clock(b.At.V) + day) % day // seconds after backups do
+			return begin < int(b.Window.V) || begin+s.to-s.from >= day
+		})
+	})
+}
+
+// stopping is a command that stops units or containers.
+var stopping = regexp.MustCompile(`\b(systemctl|podman)\b.*\b(stop|restart|try-restart|reload-or-restart|kill|pause|rm)\b(.*)`)
+
+// stops is what a unit stops that backups of the host stop too, "" for nothing.
+func (c *hostChecker) stops(job *fleet.Unit) string {
+	var words []string
+	for _, key := range []string{"ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "ExecStopPost"} {
+		for _, command := range valuesOf(job, "Service", key) {
+			if m := stopping.FindStringSubmatch(command); m != nil {
+				words = append(words, strings.Fields(strings.NewReplacer("'", " ", `"`, " ", ";", " ").Replace(m[3]))...)
+			}
+		}
+	}
+	words = append(words, strings.Fields(strings.Join(valuesOf(job, "Unit", "Conflicts"), " "))...)
+	for _, s := range c.fleet.BackedUp(c.host) {
+		for _, cont := range s.V.Containers {
+			name := fleet.ContainerName(s.Name, cont.Name)
+			if render.AtRest(s.V, cont.V) && (slices.Contains(words, name) || slices.Contains(words, render.ContainerUnit(s.Name, cont.Name))) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// valuesOf are those of a key of a unit.
+func valuesOf(u *fleet.Unit, section, key string) (out []string) {
+	keys, _ := u.Sections.Get(section)
+	vs, _ := keys.Get(key)
+	for _, v := range vs {
+		out = append(out, v.V)
+	}
+	return out
+}
+
+// says reports whether the last value of a key is one of these.
+func says(u *fleet.Unit, section, key string, one ...string) bool {
+	vs := valuesOf(u, section, key)
+	return len(vs) > 0 && slices.Contains(one, strings.ToLower(vs[len(vs)-1]))
+}
+
 // spell is a span of time as the user writes it.
 func spell(s fleet.Seconds) string {
 	switch {
@@ -158,8 +255,14 @@ func (c *hostChecker) restorable(s fleet.Entry[*fleet.Service]) {
 				Hintf("give that volume backup: \"copy\" or \"none\", or let no database write to it")
 		}
 	}
+	for _, v := range s.V.Volumes {
+		if len(v.V.Without) > 0 && v.V.Backup.V == "dump" {
+			c.find(finding.Restore, at(v.V.Without[0].Pos, v.Pos, s.Pos), "%s's volume %s is dumped: no directory of it is in its backups", s.Name, v.Name).
+				Hintf("database: without: names tables whose rows are left out")
+		}
+	}
 	for _, cont := range s.V.Containers {
-		for _, step := range cont.V.Restored {
+		for _, step := range slices.Concat(cont.V.Restored, cont.V.Drill) {
 			if len(step.Command) == 0 {
 				c.find(finding.Restore, at(step.User.Pos, cont.Pos, s.Pos), "%s: a step of %s has no command", s.Name, cont.Name).Hintf("command: [\"php\", \"occ\", …]")
 			}

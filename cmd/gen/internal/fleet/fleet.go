@@ -289,6 +289,7 @@ type Container struct {
 	Metrics      Map[*Metrics]
 	Database     *Database
 	Restored     []*Step
+	Drill        []*Step
 	Reload       *Reload
 	Unit         Sections
 
@@ -356,12 +357,13 @@ type Login struct {
 
 // A Volume is a directory that outlives every container, or podman's own volume.
 type Volume struct {
-	Owner  Val[string]
-	Mode   Val[string] `default:"0700"`
-	Backup Val[string]
-	Why    Val[string]
-	Named  Val[bool] `default:"false"`
-	Unit   Sections
+	Owner   Val[string]
+	Mode    Val[string] `default:"0700"`
+	Backup  Val[string]
+	Why     Val[string]
+	Without []Val[string]
+	Named   Val[bool] `default:"false"`
+	Unit    Sections
 }
 
 // Metrics are what a container says of itself to Prometheus.

@@ -218,6 +218,7 @@ var patterns = map[string]string{
 	`>=1280`:                                                                          "at least 1280",
 	`<=9000`:                                                                          "at most 9000",
 	`=~"^age1[02-9ac-hj-np-z]{58}$"`:                                                  "the public half of an age identity: age1 and 58 letters",
+	`=~"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$"`:                                        "a path below the volume such as media/cache, without a slash at its ends",
 	`=~"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+=*( .*)?$"`: "the public half of an ssh key such as ssh-ed25519 AAAA…, without options before it",
 	`=~"^[a-z0-9][a-z0-9.+-]+$"`:               "the name of a Debian package",
 	`=~"^[1-9][0-9]*[MG]$"`:                    "an amount of swap such as 512M or 2G",

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"slices"
@@ -25,6 +26,9 @@ const (
 // recoverUnit starts what a backup stopped, if it was killed with all that it had started.
 func recoverUnit(service string) string { return "gen-recover-" + service + ".service" }
 
+// recoverAll tells, after a boot, of the backups that the machine went down in.
+const recoverAll = "gen-recover.service"
+
 func drillUnit(service string) string { return "gen-drill-" + service }
 
 // backups are the script that makes backups and brings them back, a list of
@@ -38,14 +42,15 @@ func (r *runbook) backups() (files []*tree.File) {
 	}
 	files = append(files, &tree.File{Path: backupPath, Mode: "0755", Owner: "0:0", Body: backupScript, On: "watch", Pos: r.fleet.Store.Bucket.Pos})
 	var order strings.Builder
-	before := []string{"network-online.target"}
+	before := []string{"network-online.target", recoverAll}
 	for _, s := range kept {
 		order.WriteString(s.Name + "\n")
 		files = append(files, r.list(s))
 		files = append(files, r.backupUnits(s, before)...)
-		before = []string{"network-online.target", fleet.BackupUnit(s.Name) + ".service"}
+		before = []string{"network-online.target", recoverAll, fleet.BackupUnit(s.Name) + ".service"}
 	}
 	if len(kept) > 0 {
+		files = append(files, r.afterBoot()...)
 		files = append(files, &tree.File{Path: fleet.BackupOrder, Mode: "0644", Owner: "0:0", Body: []byte(order.String()), On: "watch", Pos: h.Pos})
 		files = append(files, r.exclusive()...)
 	}
@@ -98,6 +103,11 @@ func (r *runbook) list(s fleet.Entry[*fleet.Service]) *tree.File {
 		l.add("policy", p)
 	}
 	for _, v := range backedUp(s.V) {
+		for _, dir := range v.V.Without {
+			l.add("policy", "--add-ignore=/"+v.Name+"/"+dir.V)
+		}
+	}
+	for _, v := range backedUp(s.V) {
 		l.add("volume", v.Name, v.V.Backup.V, v.V.Owner.V, v.V.Mode.V)
 	}
 	for _, d := range Dumped(s.V) {
@@ -122,14 +132,18 @@ func (r *runbook) list(s fleet.Entry[*fleet.Service]) *tree.File {
 	}
 	for _, c := range ordered(s.V) {
 		for _, step := range c.V.Restored {
-			user := "-"
-			if step.User.Set {
-				user = step.User.V
-			}
-			l.add("after", fleet.ContainerName(s.Name, c.Name), user, shellWords(values(step.Command)))
+			l.add("after", fleet.ContainerName(s.Name, c.Name), or(step.User, "-"), shellWords(values(step.Command)))
 		}
 	}
 	return &tree.File{Path: fleet.BackupLists + s.Name, Mode: "0644", Owner: "0:0", Body: []byte(l.String()), On: "watch", Pos: s.Pos}
+}
+
+// or is a value where there is one.
+func or(v fleet.Val[string], none string) string {
+	if v.V == "" {
+		return none
+	}
+	return v.V
 }
 
 // shellWords are words as a shell reads them.
@@ -144,7 +158,7 @@ func shellWords(words []string) string {
 type Dump struct {
 	Volume, Container string
 	Database          *fleet.Database
-	Image             string
+	Server            *fleet.Container
 }
 
 // Dumped are the databases of a service that are dumped, each in the place of the volume of its files.
@@ -155,7 +169,7 @@ func Dumped(s *fleet.Service) (out []Dump) {
 		}
 		for _, m := range c.V.Volumes {
 			if v, ok := s.Volumes.Get(m.Name); ok && v.Backup.V == "dump" {
-				out = append(out, Dump{m.Name, c.Name, c.V.Database, c.V.Image.V})
+				out = append(out, Dump{m.Name, c.Name, c.V.Database, c.V})
 			}
 		}
 	}
@@ -210,6 +224,25 @@ func (r *runbook) backupUnits(s fleet.Entry[*fleet.Service], after []string) []*
 	}, timer(stem, titled(s.V)+": backup, every day", "*-*-* "+b.At.V+":00", "services."+s.Name, b.At.Pos)...)
 }
 
+// afterBoot is the unit that tells of what a boot found unfinished.
+func (r *runbook) afterBoot() []*tree.File {
+	pos := r.host.Backups.At.Pos
+	definition := "hosts." + r.host.Name.V + ".backups"
+	u := &unit.File{Comment: madeBy(definition)}
+	head := u.Section("Unit")
+	head.Add("Description", "tell of backups that the machine went down in", pos)
+	head.Add("ConditionPathExistsGlob", "/var/lib/gen/backup/*/begun", pos)
+	head.Add("Wants", "network-online.target", pos)
+	head.Add("After", "network-online.target", pos)
+	u.Section("Service").Add("Type", "oneshot", pos)
+	u.Section("Service").Add("ExecStart", backupRun+" recover --all", pos)
+	u.Section("Install").Add("WantedBy", "multi-user.target", pos)
+	return []*tree.File{
+		{Path: UnitPath(recoverAll), Mode: "0644", Owner: "0:0", Unit: u, Want: "hold", Pos: pos},
+		boot(recoverAll, unit.Line{Value: "multi-user.target", Pos: pos}, "Wants", definition),
+	}
+}
+
 // timer is a timer for the service of the same stem, with the drop-in that boots it.
 func timer(stem, about, when, definition string, pos token.Pos) []*tree.File {
 	name := stem + ".timer"
@@ -255,10 +288,37 @@ func (r *runbook) drillList(d fleet.Drill) *tree.File {
 	for _, v := range backedUp(d.Service.V) {
 		l.add("volume", v.Name)
 	}
-	for _, db := range Dumped(d.Service.V) {
-		l.add("database", db.Volume, db.Database.Engine.V, db.Image, db.Database.Name.V, db.Database.User.V)
+	s := d.Service
+	for _, db := range Dumped(s.V) {
+		l.add("database", db.Volume, db.Database.Engine.V, fleet.ContainerName(s.Name, db.Container), db.Server.Image.V,
+			or(db.Server.User, "-"), db.Database.Name.V, db.Database.User.V, shellWords(values(db.Server.Command)))
+	}
+	for _, c := range ordered(s.V) {
+		for _, step := range c.V.Drill {
+			image, user, mounts := c.V.Image.V, or(step.User, or(c.V.User, "-")), seen(s.V, c.V)
+			if dumps(s.V, c.Name) {
+				image, user, mounts = "-", or(step.User, "-"), "-"
+			}
+			l.add("check", fleet.ContainerName(s.Name, c.Name), image, user, mounts, shellWords(values(step.Command)))
+		}
 	}
 	return &tree.File{Path: fleet.DrillLists + d.Service.Name, Mode: "0644", Owner: "0:0", Body: []byte(l.String()), On: "watch", Pos: d.Pos}
+}
+
+// seen are the volumes with a backup that a container mounts, and where.
+func seen(s *fleet.Service, c *fleet.Container) string {
+	var mounts []string
+	for _, m := range c.Volumes {
+		if v, ok := s.Volumes.Get(m.Name); ok && v.Backup.V != "none" && v.Backup.V != "dump" {
+			mounts = append(mounts, m.Name+":"+m.V.V)
+		}
+	}
+	return cmp.Or(strings.Join(mounts, ","), "-")
+}
+
+// dumps reports whether a container dumps its database.
+func dumps(s *fleet.Service, container string) bool {
+	return slices.ContainsFunc(Dumped(s), func(d Dump) bool { return d.Container == container })
 }
 
 func (r *runbook) drillUnits(d fleet.Drill, after []string) []*tree.File {
@@ -271,6 +331,7 @@ func (r *runbook) drillUnits(d fleet.Drill, after []string) []*tree.File {
 	body := u.Section("Service")
 	body.Add("Type", "oneshot", d.Pos)
 	body.Add("ExecStart", backupRun+" drill "+d.Service.Name, d.Pos)
+	body.Add("ExecStopPost", "/usr/bin/rm -rf /var/tmp/gen-drill-"+d.Service.Name, d.Pos)
 	body.Add("TimeoutStartSec", span(r.host.Backups.Window.V+endMargin), r.host.Backups.Window.Pos)
 	return append([]*tree.File{{Path: UnitPath(stem + ".service"), Mode: "0644", Owner: "0:0", Unit: u, Want: "hold", Pos: d.Pos}},
 		timer(stem, titled(d.Service.V)+": try the newest backup, every week", r.host.Backups.DrillAt.V+":00", definition, r.host.Backups.DrillAt.Pos)...)
@@ -283,9 +344,9 @@ func backupImages(f *fleet.Fleet, h *fleet.Host) (out []string) {
 		out = append(out, f.Store.Kopia.V)
 	}
 	for _, d := range drills {
-		for _, db := range Dumped(d.Service.V) {
-			if db.Database.Engine.V == "postgres" {
-				out = append(out, db.Image)
+		for _, c := range d.Service.V.Containers {
+			if len(c.V.Drill) > 0 || dumps(d.Service.V, c.Name) {
+				out = append(out, c.V.Image.V)
 			}
 		}
 	}

@@ -325,6 +325,9 @@ func volumeFacts(s *fleet.Service) (out []string) {
 		if v.V.Named.V {
 			fact = fmt.Sprintf("%s of podman's own: %s", namedVolume(s.Name.V, v.Name), backups[v.V.Backup.V])
 		}
+		if out := values(v.V.Without); len(out) > 0 {
+			fact += ", without " + strings.Join(out, ", ")
+		}
 		out = append(out, reason(fact, v.V.Why))
 	}
 	for _, c := range s.Containers {

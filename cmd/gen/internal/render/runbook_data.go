@@ -311,6 +311,9 @@ func (r *runbook) move() {
 	r.say("2. Move its part of `services:` from `%s` to the other host's page, %sand compile.", page(h.Pos.Filename()),
 		map[bool]string{true: "encrypt its secrets to that host with the command below, which also says what to rotate if this host is not yours any more, "}[r.haveSecrets(moves)])
 	r.shell("   ", "gen check\tsays nothing", "gen -o out")
+	if slices.ContainsFunc(moves, func(s fleet.Entry[*fleet.Service]) bool { return r.backedUp(s.Name) }) {
+		r.say("\n   Give %s the policy that gen now writes for the other host, so that its key reaches the backups.", code(r.fleet.Store.Endpoint.V))
+	}
 	r.say("\n3. Push here first: the service stops and does not come back at boot. Its data stays.")
 	r.shell("   ", pushTo(h, r.at(), ""))
 	r.say("\n4. Copy its data with the command below, to where there is none yet. `uname -m` must print the same on both, for databases are copied as they are.")
@@ -331,6 +334,30 @@ func (r *runbook) move() {
 	for _, s := range moves {
 		r.moveOne(s, to)
 	}
+	r.restoreThere(moves, to)
+}
+
+// restoreThere is how services come back on another host when this one is gone.
+func (r *runbook) restoreThere(moves []fleet.Entry[*fleet.Service], to []*fleet.Host) {
+	var commands []string
+	for _, s := range r.inOrder(moves) {
+		command := "gen-backup restore " + s.Name + " --replace"
+		switch {
+		case !r.backedUp(s.Name):
+		case len(to) == 1:
+			commands = append(commands, sshTo(to[0], loginAt(to[0]), "", command)+"\tto "+to[0].Name.V)
+		default:
+			commands = append(commands, "there "+command)
+		}
+	}
+	if len(commands) == 0 {
+		return
+	}
+	r.title(3, "When this host is gone")
+	r.say("\nBackups belong to a service, not to a host: they come back on any that runs it. Leave out the third and the fourth step%s, and after the fifth say for each that moved:",
+		map[bool]string{true: " but for where to"}[len(to) > 1])
+	r.shell("", commands...)
+	r.say("\nIf this machine appears again, push to it before it makes backups: two hosts would write to one repository.")
 }
 
 // lacks tells of another host what services that move need and do not find there.

@@ -91,23 +91,41 @@ var never = []string{
 	"s3:PutBucketPolicy", "s3:PutBucketVersioning", "s3:PutLifecycleConfiguration", "s3:PutObjectLegalHold", "s3:PutObjectRetention",
 }
 
+// below are the objects of a grant, each after the bucket.
+func (g grant) below(bucket string) (out []string) {
+	for _, p := range g.prefixes {
+		out = append(out, bucket+p+"*")
+	}
+	return out
+}
+
+// listing parts the actions on the bucket into those that list, only below the
+// prefixes, and others. There is no condition for whoever may see all.
+func (g grant) listing() (lists, others []string, only document) {
+	if slices.Equal(g.prefixes, []string{""}) {
+		return nil, g.may.bucket, nil
+	}
+	for _, a := range g.may.bucket {
+		if strings.HasPrefix(a, "s3:List") {
+			lists = append(lists, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	return lists, others, document{"StringLike": document{"s3:prefix": g.below("")}}
+}
+
 // A document is a policy in JSON; its fields come in the order of their names.
 type document = map[string]any
 
 // policy is in the words of AWS, which MinIO takes too, for the user it is attached to.
 func (g grant) policy(bucket string) document {
 	list := document{"Effect": "Allow", "Action": g.may.bucket, "Resource": []string{"arn:aws:s3:::" + bucket}}
-	var objects, prefixes []string
-	for _, p := range g.prefixes {
-		objects = append(objects, "arn:aws:s3:::"+bucket+"/"+p+"*")
-		prefixes = append(prefixes, p+"*")
-	}
-	statements := []document{list, {"Effect": "Allow", "Action": g.may.objects, "Resource": objects}}
-	if !slices.Equal(g.prefixes, []string{""}) {
-		named := slices.DeleteFunc(slices.Clone(g.may.bucket), func(a string) bool { return !strings.HasPrefix(a, "s3:List") })
-		list["Action"] = slices.DeleteFunc(slices.Clone(g.may.bucket), func(a string) bool { return slices.Contains(named, a) })
+	statements := []document{list, {"Effect": "Allow", "Action": g.may.objects, "Resource": g.below("arn:aws:s3:::" + bucket + "/")}}
+	if lists, others, only := g.listing(); only != nil {
+		list["Action"] = others
 		statements = append(statements,
-			document{"Effect": "Allow", "Action": named, "Resource": list["Resource"], "Condition": document{"StringLike": document{"s3:prefix": prefixes}}},
+			document{"Effect": "Allow", "Action": lists, "Resource": list["Resource"], "Condition": only},
 			document{"Effect": "Deny", "Action": never, "Resource": []string{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"}})
 	}
 	return document{"Version": "2012-10-17", "Statement": statements}
@@ -122,13 +140,18 @@ func scaleway(s *fleet.Store, all []grant) document {
 		if !ok {
 			continue
 		}
-		var objects []string
-		for _, p := range g.prefixes {
-			objects = append(objects, s.Bucket.V+"/"+p+"*")
+		lists, others, only := g.listing()
+		allow := func(what string, actions, resources []string) document {
+			return document{"Sid": g.who + " " + what, "Effect": "Allow", "Principal": document{"SCW": who.V}, "Action": actions, "Resource": resources}
 		}
 		statements = append(statements,
-			document{"Sid": g.who + " bucket", "Effect": "Allow", "Principal": document{"SCW": who.V}, "Action": g.may.bucket, "Resource": []string{s.Bucket.V}},
-			document{"Sid": g.who + " objects", "Effect": "Allow", "Principal": document{"SCW": who.V}, "Action": g.may.objects, "Resource": objects})
+			allow("bucket", others, []string{s.Bucket.V}),
+			allow("objects", g.may.objects, g.below(s.Bucket.V+"/")))
+		if only != nil {
+			names := allow("names", lists, []string{s.Bucket.V})
+			names["Condition"] = only
+			statements = append(statements, names)
+		}
 	}
 	return document{"Version": "2023-04-17", "Id": "gen", "Statement": statements}
 }

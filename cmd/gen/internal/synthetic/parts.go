@@ -57,9 +57,9 @@ local service = {
 };
 local container = {
   command: [], env: {}, secrets: {}, volumes: {}, mounts: {}, files: {}, derived: {}, needs: {}, capabilities: [],
-  ports: {}, routes: {}, metrics: {}, restored: [], unit: {},
+  ports: {}, routes: {}, metrics: {}, restored: [], drill: [], unit: {},
 };
-local volume = {unit: {}};
+local volume = {without: [], unit: {}};
 local file = {units: []};
 local route = {entryPoints: [], paths: [], except: [], headers: {}, redirects: {}};
 local line = {accepts: []};
