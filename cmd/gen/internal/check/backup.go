@@ -29,7 +29,7 @@ func (c *hostChecker) backups() {
 		c.find(finding.Backup, at(b.Enabled.Pos, c.host.Pos), "nothing on it is backed up, and there is no reason why").
 			Hintf("say backups: why: \"…\"")
 	}
-	if c.fleet.Store == nil && b.Enabled.V {
+	if c.fleet.Store == nil && b.Enabled.V && !c.fleet.Partial {
 		c.nowhere()
 	}
 	c.drills()
@@ -224,7 +224,7 @@ func (c *hostChecker) drills() {
 		case i < 0 && !c.fleet.Partial:
 			c.find(finding.Store, where, "it is to try the backups of %s, and there is no such host", name.V).
 				Hint = finding.DidYouMean(name.V, hostNames(c.fleet), "")
-		case i >= 0 && len(c.fleet.BackedUp(c.fleet.Hosts[i])) == 0:
+		case i >= 0 && !c.fleet.Partial && len(c.fleet.BackedUp(c.fleet.Hosts[i])) == 0:
 			c.find(finding.Store, where, "it is to try the backups of %s, which has none", name.V).Hintf("leave it out of drills")
 		}
 	}
