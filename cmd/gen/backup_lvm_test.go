@@ -78,6 +78,7 @@ func TestBackupOnLVM(t *testing.T) {
 	t.Run("power", func(t *testing.T) {
 		b := b.in(t)
 		before := volumes(b)
+		b.toldOfGood("shop") // what was lost before knew of no success
 		last := b.metric("vps1", "gen_backup_last_success_timestamp_seconds", "shop")
 		b.stopsAt("shop", "mountpoint -q /srv/.gen-backup-shop")
 		b.run("power-cut", b.dir, "vps1")
