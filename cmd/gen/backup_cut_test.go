@@ -11,9 +11,7 @@ import (
 // TestBackupCutOff: power is cut, or the disk is full, in the middle of a backup of each kind.
 // Afterwards the service runs, the failure is told, nothing of it is left, and the next one is good.
 func TestBackupCutOff(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	t.Parallel()
 	b := newBucket(t, "5m", "vps1")
 	services := []string{"slow", "shop", "wiki"}

@@ -34,9 +34,7 @@ func onLVM(b *bucket, name string) {
 // TestBackupOnLVM: a snapshot of LVM, of a volume and of a thin one, brings a database back; what the
 // power left of one goes, and one that overflows is no backup.
 func TestBackupOnLVM(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	b := &bucket{lab: emptyLab(t), home: "vps1", machine: onLVM}
 	if said, err := exec.Command("../../.ci/host/vm", "ready").CombinedOutput(); err != nil {
 		without(t, strings.TrimSpace(string(said)))

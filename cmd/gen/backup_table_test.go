@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -56,9 +55,7 @@ func mixed(version uint64) *bytes.Buffer {
 // TestBackupTable prints what hosts/README.md says of each way: for how long the application is down,
 // and how fast a backup and a restore are, with a gigabyte of mixed files, or of rows that hold them.
 func TestBackupTable(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	b := newBucket(t, "15m", "vps1")
 	var table strings.Builder
 	for _, way := range []struct{ name, service string }{{"stop", "slow"}, {"snapshot", "shop"}, {"dump", "hedgedoc"}} {

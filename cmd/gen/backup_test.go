@@ -490,9 +490,7 @@ func (b *bucket) waits(unit string) {
 // and everything is back; a drill elsewhere; and the store's own locks against
 // somebody who has all that the host has.
 func TestBackups(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	t.Parallel()
 	b := newBucket(t, "15m", "vps1", "vps2")
 	b.fill(1, stores...)
@@ -731,9 +729,7 @@ func (b *bucket) toldOfFailure(service, last string, pings ...string) {
 // TestBackupsMove: a host burns, and what ran on it comes back on another one, whose backups go on
 // where the first one's ended.
 func TestBackupsMove(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	t.Parallel()
 	b := newBucket(t, "15m", "vps1", "vps2")
 	moved := []string{"slow", "wiki"} // files at rest, and a dump
@@ -786,9 +782,7 @@ func TestBackupsMove(t *testing.T) {
 // TestBackupsFail breaks a backup at every kind of step. Whatever happens, the
 // service runs again, and the failure is told.
 func TestBackupsFail(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	t.Parallel()
 	b := newBucket(t, "2m", "vps1")
 	services := []string{"slow", "shop", "wiki"}

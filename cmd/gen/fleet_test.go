@@ -163,9 +163,7 @@ func (l *lab) joins(peer string, addresses ...string) {
 
 // TestTwoOfEach runs every service that keeps something twice on one machine.
 func TestTwoOfEach(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	const repo = cases + "/two-of-each"
 	l := newLab(t)
 	l.run("up", l.dir, "one", addresses["one"]+"/24")

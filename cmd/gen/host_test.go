@@ -913,6 +913,14 @@ func onlyInCI(t *testing.T) {
 	}
 }
 
+// onlyInLong leaves out what takes long even there.
+func onlyInLong(t *testing.T) {
+	t.Helper()
+	if os.Getenv("GEN_LONG") == "" {
+		t.Skip("it is a part of .ci/long")
+	}
+}
+
 // team is a pod of two programs that reach each other on localhost: one serves
 // what it wrote to a volume of podman's own, the other asks for it.
 const team = `package hosts

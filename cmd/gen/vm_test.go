@@ -206,9 +206,7 @@ const more = `secrets: {one: about: "nothing", two: about: "nothing"}
 // TestVirtualMachine is a machine's life: made by user-data, rebooted, cut off in the middle of an
 // install, and eaten up by one program.
 func TestVirtualMachine(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	f := newFresh(t)
 	if said, err := exec.Command("../../.ci/host/vm", "ready").CombinedOutput(); err != nil {
 		without(t, strings.TrimSpace(string(said)))

@@ -128,9 +128,7 @@ hosts: vps2: services: {
 // labels, and that it is over when it runs again. The dead man's switch is pinged
 // all the while, and what a backup stops meanwhile nobody is told of.
 func TestAlertArrives(t *testing.T) {
-	if os.Getenv("GEN_LONG") == "" {
-		t.Skip("it is a part of .ci/long")
-	}
+	onlyInLong(t)
 	l := newLab(t)
 	repo := l.TempDir()
 	if err := os.CopyFS(filepath.Join(repo, "hosts"), os.DirFS(filepath.Join(repository, "hosts"))); err != nil {

@@ -12,7 +12,8 @@ import (
 )
 
 // Close is the last look over a finished tree: one writer a path, every unit,
-// file and secret that a unit names is there, and no unit waits for itself.
+// file and secret that a unit names is there, and no unit waits for itself. What
+// follows from the files, the tree knows from then on: units, contents and sums.
 func (t *Tree) Close() (fs []*finding.Finding) {
 	c := &closing{Tree: t, units: t.findUnits(), written: t.written()}
 	c.writers()

@@ -18,7 +18,7 @@ type File struct {
 	Path  string     // absolute
 	Mode  string     // four octal digits
 	Owner string     // numeric owner:group
-	Body  []byte     // of any file but a unit, whose bytes follow from Unit once the tree is closed
+	Body  []byte     // of a unit only once the tree is closed: it follows from Unit
 	Unit  *unit.File // of a unit or a drop-in
 	Want  string     // of a unit: what install does with it, "" for what its kind suggests
 	Doc   *doc.Node  // of a document: where its fields come from

@@ -258,7 +258,8 @@ func prober(f *fleet.Fleet, l *exposure.Ledger, p Place, h *fleet.Host) (*Place,
 	return nil, nil
 }
 
-// HostPort is a name or an address with a port, an IPv6 address in brackets.
+// HostPort is a name or an address with a port, an IPv6 address in brackets. Package
+// net has it too, and can do more than what is pure may import.
 func HostPort(host, port string) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
