@@ -391,9 +391,31 @@ func (m *matrix) holds(x *exposure) {
 				m.on(h, "sh", "-ec", restart+`
 					for i in $(seq 600); do [ -n "$(systemctl list-jobs --no-legend)" ] || exit 0; sleep 0.1; done; exit 1`)
 			}
+			m.settles()
 			m.equals(x)
 		})
 	}
+}
+
+// settles waits until everybody in the mesh hears every host: WireGuard uses a
+// session that the other end has forgotten for 15 seconds until it makes another.
+func (m *matrix) settles() {
+	m.Helper()
+	const hear = `for i in $(seq 60); do ! busybox ping -c 1 -W 1 "$1" >/dev/null || exit 0; done; exit 1`
+	w := m.look()
+	w.each(func(from *place) {
+		if from.near || from.inside {
+			return
+		}
+		for _, to := range w.aims(from) {
+			if to.dev != m.mesh || to.of == from {
+				continue
+			}
+			if said, err := m.try(m.at(from, "sh", "-c", hear, "sh", to.Addr().String())...); err != nil {
+				m.Errorf("%s does not hear %s after a minute: %v\n%s", from, to, err, said)
+			}
+		}
+	})
 }
 
 func (m *matrix) with(t *testing.T) *matrix {
