@@ -130,7 +130,7 @@ func (l *lab) registry(address string) {
 		l.Fatal(err)
 	}
 	l.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	l.operator("sh", "-c", "for i in $(seq 100); do curl -sf http://"+address+"/v2/ && exit; sleep 0.1; done; exit 1")
+	l.operator("sh", "-c", "for i in $(seq 600); do curl -sf http://"+address+"/v2/ && exit; sleep 0.1; done; exit 1")
 }
 
 // release puts a program's release where its tag then leads. The host, which has podman, makes it.

@@ -329,7 +329,7 @@ func TestRealHost(t *testing.T) {
 		if units := l.restarted("vps1", before); units != nil {
 			t.Errorf("restarted: %v", units)
 		}
-		l.operator("sh", "-c", "for i in $(seq 20); do curl -sfk --resolve pads.example.org:443:203.0.113.10 https://pads.example.org/_health && exit; sleep 0.5; done; exit 1")
+		l.operator("sh", "-c", "for i in $(seq 120); do curl -sfk --resolve pads.example.org:443:203.0.113.10 https://pads.example.org/_health && exit; sleep 0.5; done; exit 1")
 	})
 
 	t.Run("odd values arrive", func(t *testing.T) {
@@ -386,7 +386,7 @@ func TestRealHost(t *testing.T) {
 		write(t, filepath.Join(repo, "hosts/team.cue"), team)
 		l.push(repo, "vps1")
 		l.healthy("vps1")
-		l.operator("sh", "-c", "for i in $(seq 20); do curl -sfk --resolve team.example.org:443:203.0.113.10 https://team.example.org/ | grep -x together && exit; sleep 0.5; done; exit 1")
+		l.operator("sh", "-c", "for i in $(seq 120); do curl -sfk --resolve team.example.org:443:203.0.113.10 https://team.example.org/ | grep -x together && exit; sleep 0.5; done; exit 1")
 		if said := l.on("vps1", "podman", "inspect", "-f", "{{.IsInfra}} {{.Pod}}", "team-infra"); !strings.HasPrefix(said, "true ") {
 			t.Errorf("there is no pod: %s", said)
 		}
@@ -665,7 +665,7 @@ func (l *lab) goesBack(t *testing.T) {
 					missed <- n
 					return
 				case <-time.After(300 * time.Millisecond):
-					if _, err := l.try("net", l.dir, "curl", "-sfk", "--max-time", "5", "--resolve", "notes.example.org:443:203.0.113.10", "https://notes.example.org/_health"); err != nil {
+					if _, err := l.try("net", l.dir, "curl", "-sfk", "--max-time", "20", "--resolve", "notes.example.org:443:203.0.113.10", "https://notes.example.org/_health"); err != nil {
 						n++
 					}
 				}

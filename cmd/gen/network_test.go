@@ -46,7 +46,7 @@ func TestTunnelsAreRead(t *testing.T) {
 	parsed := func(said string, _ error) bool { return !onlyNoDevice(said) }
 	const key = `echo "[Interface]" && echo "PrivateKey = 2Ay+gN+m9bjpD5FflD/UHWccN0SYkk8XMrofrm23nEk="`
 	for _, more := range []string{"", " && " + key} {
-		inEach(t, "etc/wireguard/*.conf", `sed s/vpn.example.org/203.0.113.10/ "$1" >/tmp/wg0.conf; chmod 0600 /tmp/wg0.conf; { wg-quick strip /tmp/wg0.conf`+more+`; } | timeout 5 wg setconf nodev0 /dev/stdin || true`, parsed)
+		inEach(t, "etc/wireguard/*.conf", `sed s/vpn.example.org/203.0.113.10/ "$1" >/tmp/wg0.conf; chmod 0600 /tmp/wg0.conf; { wg-quick strip /tmp/wg0.conf`+more+`; } | timeout 30 wg setconf nodev0 /dev/stdin || true`, parsed)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestPeersAreRead(t *testing.T) {
 			if err := os.WriteFile(dir+"/wg0.conf", []byte(strings.ReplaceAll(render.Peer(f, name, key), "vpn.example.org", "203.0.113.10")), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			said, _ := inDebian13(t, dir, "unshare", "--net", "sh", "-ec", `wg-quick strip /mnt/wg0.conf | timeout 5 wg setconf nodev0 /dev/stdin || true`)
+			said, _ := inDebian13(t, dir, "unshare", "--net", "sh", "-ec", `wg-quick strip /mnt/wg0.conf | timeout 30 wg setconf nodev0 /dev/stdin || true`)
 			if !onlyNoDevice(said) {
 				t.Errorf("%s: %s", name, said)
 			}

@@ -159,7 +159,7 @@ func (p *proxied) replace(file, old, by string) {
 
 func (p *proxied) until(what string, ready func() bool) {
 	p.Helper()
-	for range 400 {
+	for range 3000 {
 		if ready() {
 			return
 		}

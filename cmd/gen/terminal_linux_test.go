@@ -77,7 +77,7 @@ func (s *screen) end() string {
 // await waits until something was printed.
 func (s *screen) await(t *testing.T, what string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(s.text(), what); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(s.text(), what); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the terminal shows %q, and never %q", s.text(), what)
 		}

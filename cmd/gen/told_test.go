@@ -163,7 +163,7 @@ func (l *lab) outside() (told func() []message) {
 		l.Fatal(err)
 	}
 	l.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	l.operator("sh", "-c", "for i in $(seq 100); do curl -s http://203.0.113.1:8099/ && exit; sleep 0.1; done; exit 1")
+	l.operator("sh", "-c", "for i in $(seq 600); do curl -s http://203.0.113.1:8099/ && exit; sleep 0.1; done; exit 1")
 	return func() (all []message) {
 		l.Helper()
 		b, err := os.ReadFile(file)
