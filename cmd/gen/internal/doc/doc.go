@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,19 +213,32 @@ func numberTag(s string) string {
 	return "!!int"
 }
 
-// plain are the strings that no reader of YAML 1.1 or 1.2 takes for anything
-// else; wordlike are those of them that some do.
-var (
-	plain    = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./@+-]*( [A-Za-z0-9_./@+-]+)*$`)
-	wordlike = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null|nan|inf)$`)
-)
+// plain reports whether no reader of YAML 1.1 or 1.2 takes a text without quotes
+// for anything else: it is words, and none that some of them read as a value.
+func plain(s string) bool {
+	const (
+		first  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz/"
+		others = first + "0123456789_.@+-"
+	)
+	if s == "" || !strings.Contains(first, s[:1]) || slices.Contains(wordlike, strings.ToLower(s)) {
+		return false
+	}
+	for word := range strings.SplitSeq(s, " ") {
+		if word == "" || strings.Trim(word, others) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+var wordlike = strings.Fields("y n yes no on off true false null nan inf")
 
 // yamlString leaves to the library only strings that cannot be misread: its
 // own rules are those of YAML 1.2, and some programs read 1.1.
 func yamlString(s string) *yaml.Node {
 	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 	switch {
-	case plain.MatchString(s) && !wordlike.MatchString(s):
+	case plain(s):
 	case block(s):
 		y.Style = yaml.LiteralStyle
 	default:

@@ -147,13 +147,13 @@ func (c *closing) unitNamed(u *Unit, l unit.Line, name string) {
 	}
 }
 
-// exists reports whether a unit is in the tree or is one that a fresh system
-// has. Names with a specifier are systemd's to resolve.
 // IsSystemUnit reports whether a unit is one that the system has by itself.
 func IsSystemUnit(name string) bool {
 	return slices.Contains(systemUnits, name) || strings.HasPrefix(name, "systemd-")
 }
 
+// exists reports whether a unit is in the tree or is one that a fresh system
+// has. Names with a specifier are systemd's to resolve.
 func (c *closing) exists(name string) bool {
 	if u := c.units[name]; u != nil && u.file != nil {
 		return true
