@@ -22,6 +22,25 @@ func loginAt(h *fleet.Host) string {
 	return h.Address.V
 }
 
+// logins are the addresses, with ports, at which somebody can log in once the
+// host is installed: those that the world dials before those in the mesh.
+func (r *runbook) logins() (open []string) {
+	var inMesh []string
+	for _, s := range r.sockets {
+		if s.Kind != exposure.Login {
+			continue
+		}
+		for _, at := range r.dialled(s) {
+			if slices.Contains(r.meshed(), at) {
+				inMesh = append(inMesh, joined(at, s.Port))
+			} else {
+				open = append(open, joined(at, s.Port))
+			}
+		}
+	}
+	return append(open, inMesh...)
+}
+
 // sshTo is a command on a host; without words it is the login itself. Options
 // are those of ssh besides the port.
 func sshTo(h *fleet.Host, at, options string, words ...string) string {
