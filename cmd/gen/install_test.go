@@ -252,7 +252,11 @@ func TestInstallPlans(t *testing.T) {
 	}
 	m.expect("", 0, "pulling docker.io", "start gen-firewall.service", "generation 1 is installed")
 	m.expect("--plan", 0, "nothing to do")
-	m.expect("--status", 0, "vps1: generation 1, installed", "active   hedgedoc-db.service (3 minutes)")
+	m.expect("--status", 0, "vps1: generation 1, installed", "active   hedgedoc-db.service (3min ")
+	m.must(m.script("--status") + " | head -n 1; [ -z \"$(ls /run/gen | grep status)\" ]") // whoever asked is gone, and so are the secrets
+	m.must("mv /etc/gen/identity /tmp/i")
+	m.expect("--status", 5, "active   hedgedoc-db.service", "does not decrypt")
+	m.must("mv /tmp/i /etc/gen/identity")
 	m.calls()
 	if said := m.expect("", 0); said != "nothing to do\n" || m.calls() != "" {
 		t.Errorf("the same again says %s", said)
@@ -338,7 +342,9 @@ func TestInstallGoesBack(t *testing.T) {
 	before := m.state()
 
 	m.bring(smallWith(t, hedgedoc, fails, mail, quiet))
+	m.must("rm /standin/journal")
 	m.expect("", 8, "the journal of hedgedoc-app.service", "going back to generation 2", "generation 2 is back")
+	m.must("grep 'restart  traefik-app.service (changed)' /standin/journal && grep -A 1 'exit 8 does not run' /standin/journal | grep hedgedoc-app.service") // who was cut off reads it there
 	if diff := cmp.Diff(before, m.state()); diff != "" {
 		t.Errorf("the way back ends elsewhere\n%s", diff)
 	}
