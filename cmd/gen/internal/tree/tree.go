@@ -105,6 +105,4 @@ func (t *Tree) Sort() {
 	slices.SortFunc(t.Lines, func(a, b Line) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Component, b.Component))
 	})
-	slices.Sort(t.Images)
-	t.Images = slices.Compact(t.Images)
 }
