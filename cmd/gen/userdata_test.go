@@ -356,7 +356,7 @@ func TestFreshMachineWithoutCloudInit(t *testing.T) {
 	f.wants(20, "the machine lacks rsync", typed+push+" --host-key "+f.hostKey("v1234")+to)
 	f.on("v1234", "mv", "/root/rsync", "/usr/bin/") // there is no archive that it could come from
 	// sshd moves with this bundle: LOGIN says where to, and the key is known from the first contact.
-	f.wants(0, "push: it answered at ssh://root@203.0.113.10:2222", typed+push+" --bootstrap -i "+f.identity+to)
+	f.wants(0, "push: it answered at root@203.0.113.10, port 2222", typed+push+" --bootstrap -i "+f.identity+to)
 	f.ready("v1234", "vps1")
 	f.healthy("v1234")
 	if said, code := f.sh("export SSH_ASKPASS=" + askpass + " SSH_ASKPASS_REQUIRE=force; $GEN_SSH -p 2222 -o PubkeyAuthentication=no root@203.0.113.10 true"); code != 255 || !strings.Contains(said, "Permission denied (publickey)") {

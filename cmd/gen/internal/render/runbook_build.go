@@ -22,8 +22,8 @@ func loginAt(h *fleet.Host) string {
 	return h.Address.V
 }
 
-// logins are the addresses, with ports, at which somebody can log in once the
-// host is installed: those that the world dials before those in the mesh.
+// logins are the addresses at which somebody can log in once the host is
+// installed, each with its port: those that the world dials before those in the mesh.
 func (r *runbook) logins() (open []string) {
 	var inMesh []string
 	for _, s := range r.sockets {
@@ -31,10 +31,11 @@ func (r *runbook) logins() (open []string) {
 			continue
 		}
 		for _, at := range r.dialled(s) {
+			row := fmt.Sprintf("%s\t%d", at, s.Port)
 			if slices.Contains(r.meshed(), at) {
-				inMesh = append(inMesh, joined(at, s.Port))
+				inMesh = append(inMesh, row)
 			} else {
-				open = append(open, joined(at, s.Port))
+				open = append(open, row)
 			}
 		}
 	}

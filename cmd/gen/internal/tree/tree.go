@@ -72,7 +72,7 @@ type Tree struct {
 	Secrets []*Secret
 	Lines   []Line
 	Images  []string
-	Logins  []string // addresses with ports at which operators log in once it is installed, the best first
+	Logins  []string // addresses and ports at which operators log in once it is installed, the best first
 	Runbook []byte   // for people; it stays with the operator
 
 	// UserData is what a fresh machine is given to become the host, by the
