@@ -187,12 +187,13 @@ func (r *runbook) rebuild() {
 func (r *runbook) brokenInto(next func(string, ...any)) {
 	next("**If somebody broke into it**, and only then: what it knew is known. Make a new identity, and rotate what the second command lists, each by its hint. What refuses, because data were written with it, is for when the data are back.")
 	commands := []string{"gen secret init-host -force " + r.host.Name.V, "gen secret rekey"}
-	for _, name := range r.secretsOf(r.host.Name.V) {
-		if strings.HasSuffix(name, "-access-key") || strings.HasSuffix(name, "-secret-key") {
+	for _, key := range fleet.StoreKeys {
+		name := r.host.SecretName(r.host.Name.V, key)
+		if r.fleet.Store != nil && slices.Contains(r.secrets(), name) {
 			commands = append(commands, "gen secret edit "+name+"\ta new one from "+r.fleet.Store.Endpoint.V+"; revoke the old there")
 		}
 	}
-	r.shell("   ", append(commands, "gen -o out\tand push the other hosts too")...)
+	r.shell("   ", append(commands, "gen -o out"+when(len(r.fleet.Hosts) > 1, "\tand push the other hosts too"))...)
 }
 
 // firstPush installs everything. From then on the way in may be another.
