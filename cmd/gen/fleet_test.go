@@ -40,13 +40,11 @@ func TestExampleFleet(t *testing.T) {
 	for _, host := range hosts {
 		l.identityOf(repository, host)
 		way := []string{"net", l.dir}
-		var options []string
 		if host == "vps2" { // from now on SSH to it is for the mesh alone
 			way = []string{"at", l.dir, "laptop"}
-			options = []string{"--confirm-at", "root@10.44.0.2"}
 		}
 		wg.Go(func() {
-			if said, err := l.pushFrom(way, repository, host, options...); err != nil {
+			if said, err := l.pushFrom(way, repository, host); err != nil {
 				t.Errorf("push to %s: %v\n%s", host, err, said)
 			}
 		})

@@ -211,7 +211,9 @@ func TestInstallRefuses(t *testing.T) {
 		{"a full disk", "mount -t tmpfs -o size=4m tmpfs /srv", "", 10, "/srv: 4 MiB free", ""},
 		{"another install", "flock /run/gen/lock sleep 3 & sleep 0.2", "", 1, "another install runs", "sleep 3"},
 		{"a registry that is down", "touch /standin/offline", "", 7, "docker.io/library/traefik", "rm /standin/offline"},
-		{"a file that is not ours", "echo mine >/etc/sysctl.d/50-gen.conf; sed -i '/sysctl.d/d' /var/lib/gen/generations/1/MANIFEST", "", 4, "--adopt", ""},
+		{"a file that is not ours", "echo mine >/etc/sysctl.d/50-gen.conf; sed -i '/sysctl.d/d' /var/lib/gen/generations/1/MANIFEST", "", 4, "--adopt", "cp /var/lib/gen/generations/1/rootfs/etc/sysctl.d/50-gen.conf /etc/sysctl.d; cp /mnt/one/MANIFEST /var/lib/gen/generations/1"},
+		{"a file where a directory belongs", "cp -a /usr/local/etc/traefik /tmp; rm -r /usr/local/etc/traefik; echo >/usr/local/etc/traefik", "--adopt", 4, "a file, where the bundle has a directory", "rm /usr/local/etc/traefik; cp -a /tmp/traefik /usr/local/etc"},
+		{"a directory where a file belongs", "rm /etc/sysctl.d/50-gen.conf; mkdir /etc/sysctl.d/50-gen.conf; sed -i '/sysctl.d/d' /var/lib/gen/generations/1/MANIFEST", "--adopt", 4, "a directory, where the bundle has a file", "rmdir /etc/sysctl.d/50-gen.conf; cp -a /var/lib/gen/generations/1/rootfs/etc/sysctl.d/50-gen.conf /etc/sysctl.d; chmod 0644 /etc/sysctl.d/50-gen.conf; cp /mnt/one/MANIFEST /var/lib/gen/generations/1"},
 		{"a quadlet that podman refuses", "sed -i 's/^.Container.$/&\\nFoo=bar/' " + in + "rootfs/etc/containers/systemd/node-app.container" + resum, "", 9, "podman does not take these quadlets", ""},
 		{"a unit that systemd refuses", "echo Frobnicate=yes >>" + in + "rootfs/etc/systemd/system/gen-sysctl.service" + resum, "", 9, "Frobnicate", ""},
 		{"a firewall that nft refuses", "echo 'table inet gen { chain x { what }' >>" + in + "rootfs/etc/nftables.d/gen.nft" + resum, "", 9, "gen.nft", ""},
@@ -227,8 +229,7 @@ func TestInstallRefuses(t *testing.T) {
 			// What only lasts for a command, such as a mount or a lock, is judged within it.
 			said, code := m.run("{ " + r.spoil + "; } >/dev/null 2>&1; " + m.script(r.options))
 			m.judge(r.what, said, code, r.code, r.words)
-			if r.what == "a file that is not ours" {
-				r.heal = "cp /var/lib/gen/generations/1/rootfs/etc/sysctl.d/50-gen.conf /etc/sysctl.d; cp /mnt/one/MANIFEST /var/lib/gen/generations/1"
+			if strings.Contains(r.spoil, "generations/1/MANIFEST") {
 				write(t, filepath.Join(m.dir, "bundle/one/MANIFEST"), read(t, filepath.Join(small, "want/vps1/MANIFEST")))
 			}
 			m.must(r.heal)
@@ -252,7 +253,11 @@ func TestInstallPlans(t *testing.T) {
 	}
 	m.expect("", 0, "pulling docker.io", "start gen-firewall.service", "generation 1 is installed")
 	m.expect("--plan", 0, "nothing to do")
-	m.expect("--status", 0, "vps1: generation 1, installed", "active   hedgedoc-db.service (3 minutes)")
+	m.expect("--status", 0, "vps1: generation 1, installed", "active   hedgedoc-db.service (3min ")
+	m.must(m.script("--status") + " | head -n 1; [ -z \"$(ls /run/gen | grep status)\" ]") // whoever asked is gone, and so are the secrets
+	m.must("mv /etc/gen/identity /tmp/i")
+	m.expect("--status", 5, "active   hedgedoc-db.service", "does not decrypt")
+	m.must("mv /tmp/i /etc/gen/identity")
 	m.calls()
 	if said := m.expect("", 0); said != "nothing to do\n" || m.calls() != "" {
 		t.Errorf("the same again says %s", said)
@@ -338,14 +343,21 @@ func TestInstallGoesBack(t *testing.T) {
 	before := m.state()
 
 	m.bring(smallWith(t, hedgedoc, fails, mail, quiet))
+	m.must("rm /standin/journal")
 	m.expect("", 8, "the journal of hedgedoc-app.service", "going back to generation 2", "generation 2 is back")
+	m.must("grep 'restart  traefik-app.service (changed)' /standin/journal && grep -A 1 'exit 8 does not run' /standin/journal | grep hedgedoc-app.service") // who was cut off reads it there
 	if diff := cmp.Diff(before, m.state()); diff != "" {
 		t.Errorf("the way back ends elsewhere\n%s", diff)
 	}
 	m.expect("--status", 0, "generation 2")
 
+	// When the disk is full on the way back too, the next run ends it.
+	m.must(`printf '#!/bin/sh\ncase "$*" in *generations/2*) echo no space left on device >&2; exit 1 ;; esac\nexec /usr/bin/cp "$@"\n' >/standin/programs/cp; chmod 0755 /standin/programs/cp`)
+	m.expect("", 8, "no space left", "generation 2 could not be put back whole; push what mends it")
+	m.must("rm /standin/programs/cp")
+
 	m.bring(smallWith(t, mail, quiet))
-	m.expect("", 0, "generation 4 is installed")
+	m.expect("", 0, "a former run did not finish", "generation 4 is installed")
 	m.expect("--rollback", 0, "generation 2 is installed")
 	if diff := cmp.Diff(before, m.state()); diff != "" {
 		t.Errorf("a rollback ends elsewhere\n%s", diff)

@@ -629,7 +629,7 @@ func TestExposure(t *testing.T) {
 		l.identityOf(repo, host)
 		all.Go(func() {
 			// From then on SSH to vps2 is for the mesh alone.
-			if said, err := l.pushFrom(way, repo, host, "--confirm-at", "root@"+map[string]string{"vps1": addresses["vps1"], "vps2": "10.44.0.2"}[host]); err != nil {
+			if said, err := l.pushFrom(way, repo, host); err != nil {
 				t.Errorf("push to %s: %v\n%s", host, err, said)
 			}
 		})

@@ -323,7 +323,7 @@ func addressesOf(h *fleet.Host) (out []string) {
 }
 
 var (
-	push  = regexp.MustCompile(`^(?:GEN_SSH='ssh[^']*' )?out/([\w-]+)/push (?:--bootstrap )?root@(\S+)$`)
+	push  = regexp.MustCompile(`^(?:GEN_SSH='ssh[^']*' )?out/([\w-]+)/push (?:--(?:bootstrap|status) )?root@(\S+)$`)
 	login = regexp.MustCompile(`root@([0-9a-f.:]+?)(?::[0-9]+)?(?:['\s]|$)`)
 )
 

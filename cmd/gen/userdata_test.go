@@ -336,12 +336,14 @@ func TestFreshMachineWithoutCloudInit(t *testing.T) {
 	onlyInCI(t)
 	t.Parallel()
 	f := newFresh(t)
+	f.change(f.repo, closed, "ssh: port: 2222, "+closed)
 	f.up("v1234", "", "203.0.113.10/24", "2001:db8::10/64")
 	f.on("v1234", "sh", "-ec", `rm -rf /root/.ssh /etc/ssh/sshd_config.d/*
 		mv /usr/bin/rsync /root/
 		echo root:"a password" | chpasswd
 		echo 'PermitRootLogin yes' >>/etc/ssh/sshd_config
-		systemctl reload ssh`)
+		systemctl reload ssh
+		: >/var/lib/dpkg/updates/0000`) // as if dpkg had been cut off
 	askpass := filepath.Join(t.TempDir(), "askpass")
 	write(t, askpass, "#!/bin/sh\necho 'a password'\n")
 	if err := os.Chmod(askpass, 0o755); err != nil {
@@ -353,10 +355,11 @@ func TestFreshMachineWithoutCloudInit(t *testing.T) {
 	f.wants(21, "not known here", push+" --bootstrap"+to)
 	f.wants(20, "the machine lacks rsync", typed+push+" --host-key "+f.hostKey("v1234")+to)
 	f.on("v1234", "mv", "/root/rsync", "/usr/bin/") // there is no archive that it could come from
-	f.wants(0, "push can install here", typed+push+" --bootstrap -i "+f.identity+to)
+	// sshd moves with this bundle: LOGIN says where to, and the key is known from the first contact.
+	f.wants(0, "push: it answered at root@203.0.113.10, port 2222", typed+push+" --bootstrap -i "+f.identity+to)
 	f.ready("v1234", "vps1")
 	f.healthy("v1234")
-	if said, code := f.sh("export SSH_ASKPASS=" + askpass + " SSH_ASKPASS_REQUIRE=force; $GEN_SSH -o PubkeyAuthentication=no root@203.0.113.10 true"); code != 255 || !strings.Contains(said, "Permission denied (publickey)") {
+	if said, code := f.sh("export SSH_ASKPASS=" + askpass + " SSH_ASKPASS_REQUIRE=force; $GEN_SSH -p 2222 -o PubkeyAuthentication=no root@203.0.113.10 true"); code != 255 || !strings.Contains(said, "Permission denied (publickey)") {
 		t.Errorf("the password is still good: %d %s", code, said)
 	}
 }

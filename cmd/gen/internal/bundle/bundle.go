@@ -46,6 +46,7 @@ func Host(t *tree.Tree) Bundle {
 		"LINES":   {0o644, lines(t)},
 		"IMAGES":  {0o644, list(t.Images)},
 		"SECRETS": {0o644, secrets(t)},
+		"LOGIN":   {0o644, list(t.Logins)},
 	}
 	if t.Runbook != nil {
 		b["RUNBOOK.md"] = File{0o644, t.Runbook}

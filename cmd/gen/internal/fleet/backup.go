@@ -30,6 +30,9 @@ const (
 	drillSecret    = "drill-secret-key"
 )
 
+// StoreKeys are the secrets of a host that the object store makes.
+var StoreKeys = []string{backupAccess, backupSecret, drillAccess, drillSecret}
+
 // AtRest is how a volume is copied at rest on a host, by the best that its file system can.
 func (h *Host) AtRest() string {
 	if h.Backups.Snapshots.Set {

@@ -61,21 +61,30 @@ func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 	t.Add(firewall(r.fleet, h, r.ledger)...)
 	t.Add(watching(r.fleet, h, r.ledger)...)
 	modules(r.fleet, r.ledger, h, t.Files)
-	t.Add(r.book(h).backups()...)
-	t.Images = backupImages(r.fleet, h)
+	book := r.book(h)
+	t.Add(book.backups()...)
+	t.Logins = book.logins()
+	t.Images = pulled(r.fleet, h)
 	t.Secrets = secrets(r.fleet, h)
 	t.Lines = lines(h)
 	t.UserData = func(sums string) []byte { return UserData(r.fleet, h, sums) }
 	if key := r.fleet.Keys[h.Name.V].Private; key != nil {
 		t.Identity = key.Bytes
 	}
-	for _, s := range h.Services {
-		for _, c := range s.V.Containers {
-			t.Images = append(t.Images, c.V.Image.V)
-		}
-	}
 	t.Sort()
 	return t
+}
+
+// pulled are the images of all that a host runs, sorted.
+func pulled(f *fleet.Fleet, h *fleet.Host) []string {
+	all := backupImages(f, h)
+	for _, s := range h.Services {
+		for _, c := range s.V.Containers {
+			all = append(all, c.V.Image.V)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // madeBy is the comment that generated text begins with. It names the

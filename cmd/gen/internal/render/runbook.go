@@ -61,6 +61,23 @@ func (r *runbook) title(depth int, format string, args ...any) {
 	r.say("\n"+strings.Repeat("#", depth)+" "+format, args...)
 }
 
+// steps says the items of a numbered list, one with each call.
+func (r *runbook) steps() func(format string, args ...any) {
+	step := 0
+	return func(format string, args ...any) {
+		step++
+		r.say("\n%d. "+format, append([]any{step}, args...)...)
+	}
+}
+
+// when is a text where something is so, and another, or none, where it is not.
+func when(is bool, yes string, no ...string) string {
+	if is {
+		return yes
+	}
+	return strings.Join(no, "")
+}
+
 // shell is a block of commands. What follows a tab says what to expect of one,
 // or for whom it is.
 func (r *runbook) shell(indent string, commands ...string) {
@@ -262,7 +279,7 @@ func (r *runbook) reached(s fleet.Entry[*fleet.Service]) string {
 	var out, open, mesh []string
 	for _, c := range s.V.Containers {
 		for _, route := range c.V.Routes {
-			out = append(out, route.V.Host.V+map[bool]string{true: " in the mesh"}[route.V.Audience.V == "mesh"])
+			out = append(out, route.V.Host.V+when(route.V.Audience.V == "mesh", " in the mesh"))
 		}
 	}
 	for _, k := range r.outward(s.Name) {
@@ -323,15 +340,12 @@ func places(s *fleet.Service) string {
 func (r *runbook) atHand() {
 	h := r.host
 	r.title(2, "What to have at hand")
-	tools := "`gen`, `ssh`, `rsync` and `nc`"
-	if len(r.leading) > 0 {
-		tools = "`gen`, `ssh`, `rsync`, `nc`, `dig` and `curl`"
-	}
-	r.say("\n- The repository, at the commit that ran here, and %s.", tools)
+	r.say("\n- The repository, at the commit that ran here, and `gen`, `ssh`, `rsync`%s%s and `nc`.",
+		when(len(r.secrets()) > 0, ", `age`"), when(len(r.leading) > 0, ", `dig`, `curl`"))
 	r.say("- The machine's console, where you make it: to compare its key, and to look when the network fails.")
 	if names := r.secrets(); len(names) > 0 {
 		r.say("- Your age identity and its passphrase%s. It opens the host's own, `hosts/keys/%s.age`, which opens %s. Tell gen once where it is: `export GEN_IDENTITY=FILE`.",
-			operators(r.fleet), h.Name.V, map[bool]string{true: "the one secret here", false: fmt.Sprintf("the %d secrets here", len(names))}[len(names) == 1])
+			operators(r.fleet), h.Name.V, when(len(names) == 1, "the one secret here", fmt.Sprintf("the %d secrets here", len(names))))
 	}
 	r.say("- An ssh key that root on the new machine accepts.")
 	if zones := r.zones(); len(zones) > 0 {

@@ -49,9 +49,12 @@ func (r *runbook) alarms() {
 		if a.Fleet.V {
 			of = "Of any host; its labels say which."
 		}
-		r.say("\n%s Severity: %s. What is wrong: %s.\nWhat to do: %s.", of, a.Severity.V, plain(a.Summary.V), plain(a.Description.V))
+		r.say("\n%s Severity: %s. What is wrong: %s.\nWhat to do: %s.", of, a.Severity.V, prose(a.Summary.V), prose(a.Description.V))
 		if a.Threshold.Set {
-			r.say("It compares with %s, which alerts: %s: threshold of the service says.", a.Threshold.V, t.alert.Name)
+			r.say("Its threshold is %s; the service's `alerts: %s: threshold:` is another.", a.Threshold.V, t.alert.Name)
 		}
 	}
 }
+
+// prose is text outside a table.
+func prose(s string) string { return strings.ReplaceAll(plain(s), `\|`, "|") }

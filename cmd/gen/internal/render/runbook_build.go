@@ -22,6 +22,26 @@ func loginAt(h *fleet.Host) string {
 	return h.Address.V
 }
 
+// logins are the addresses at which somebody can log in once the host is
+// installed, each with its port: those that the world dials before those in the mesh.
+func (r *runbook) logins() (open []string) {
+	var inMesh []string
+	for _, s := range r.sockets {
+		if s.Kind != exposure.Login {
+			continue
+		}
+		for _, at := range r.dialled(s) {
+			row := fmt.Sprintf("%s\t%d", at, s.Port)
+			if slices.Contains(r.meshed(), at) {
+				inMesh = append(inMesh, row)
+			} else {
+				open = append(open, row)
+			}
+		}
+	}
+	return append(open, inMesh...)
+}
+
 // sshTo is a command on a host; without words it is the login itself. Options
 // are those of ssh besides the port.
 func sshTo(h *fleet.Host, at, options string, words ...string) string {
@@ -34,11 +54,11 @@ func sshTo(h *fleet.Host, at, options string, words ...string) string {
 func (r *runbook) on(words ...string) string { return sshTo(r.host, r.at(), "", words...) }
 
 // pushTo brings a host's bundle to it.
-func pushTo(h *fleet.Host, at, options string) string {
+func pushTo(h *fleet.Host, at, options string, words ...string) string {
 	if h.SSH.Port.V != 22 {
 		options += fmt.Sprintf(" -p %d", h.SSH.Port.V)
 	}
-	push := "out/" + h.Name.V + "/push root@" + at
+	push := strings.Join(slices.Concat([]string{"out/" + h.Name.V + "/push"}, words, []string{"root@" + at}), " ")
 	if options != "" {
 		push = "GEN_SSH='ssh" + options + "' " + push
 	}
@@ -81,7 +101,7 @@ func (r *runbook) wayIn() {
 		r.shell("  ", commands...)
 	}
 	if h.SSH.Recovery.Set {
-		r.say("\n- When the mesh is down: %s. Become root there, by a rescue system if root has no password. %sThe last command opens SSH **and all else**; `systemctl restart %s` shuts it again.", plain(h.SSH.Recovery.V), map[bool]string{true: "The tunnel may want to be started anew. "}[tunnelled(r.fleet, h)], firewallUnit)
+		r.say("\n- When the mesh is down: %s. Become root there, by a rescue system if root has no password. %sThe last command opens SSH **and all else**; `systemctl restart %s` shuts it again.", plain(h.SSH.Recovery.V), when(tunnelled(r.fleet, h), "The tunnel may want to be started anew. "), firewallUnit)
 		commands := []string{"nft delete table inet gen"}
 		if tunnelled(r.fleet, h) {
 			commands = []string{"wg show " + r.fleet.Mesh.Interface.V, "systemctl restart " + r.fleet.TunnelUnit(), commands[0]}
@@ -118,7 +138,7 @@ func (r *runbook) lostLaptop() {
 	name := peers[0]
 	p, _ := r.fleet.Mesh.Peers.Get(name)
 	r.say("\nIf %s is lost, make a key for a new one. What `wg pubkey` prints is its `publicKey:` in `%s`. The host learns of it by a push, which must go another way%s:", oneOf(peers), page(p.Pos.Filename()),
-		map[bool]string{true: ": open SSH at the console first, as above"}[len(r.hops())+len(r.host.SSH.From) == 0])
+		when(len(r.hops())+len(r.host.SSH.From) == 0, ": open SSH at the console first, as above"))
 	commands := []string{
 		"(umask 077; wg genkey > ~/" + name + ".key); wg pubkey < ~/" + name + ".key",
 		fmt.Sprintf("gen mesh %s -key ~/%[1]s.key > ~/%s.conf\tits /etc/wireguard/%[2]s.conf", name, r.fleet.Mesh.Interface.V),
@@ -133,36 +153,26 @@ func (r *runbook) lostLaptop() {
 
 // rebuild is the way from nothing to a host that runs, still without its data.
 func (r *runbook) rebuild() {
-	h, step := r.host, 0
-	next := func(format string, args ...any) {
-		step++
-		r.say("\n%d. "+format, append([]any{step}, args...)...)
-	}
+	h, next := r.host, r.steps()
 	r.title(2, "Rebuild from nothing")
-	next("**The old machine stays off.** If it can still run, power it off in the console%s.", map[bool]string{true: ": two that write the same data are worse than none"}[len(r.kept()) > 0])
+	next("**The old machine stays off.** If it can still run, power it off in the console%s.", when(len(r.kept()) > 0, ": two that write the same data are worse than none"))
 	if len(r.secrets()) > 0 {
-		next("**If somebody broke into it**, and only then: what it knew is known. Make a new identity, and rotate what the second command lists.")
-		r.shell("   ", "gen secret init-host -force "+h.Name.V, "gen secret rekey", "gen -o out")
+		r.brokenInto(next)
 	}
 	next("**A machine**, %s, called %s, with %s if the provider lets you keep %s. Give it `out/%s/user-data` as its user data; where the provider takes none, your ssh key for root.",
-		code(h.OS.V), code(h.Name.V), codes(r.public()), map[bool]string{false: "it", true: "them"}[len(r.public()) > 1], h.Name.V)
-	fresh := "root@" + h.Address.V
+		code(h.OS.V), code(h.Name.V), codes(r.public()), when(len(r.public()) > 1, "them", "it"), h.Name.V)
 	r.shell("   ", "gen -host "+h.Name.V+" -o out")
+	if h.Bundle.Set {
+		r.say("\n   It looks for its first bundle where `bundle:` says, for what `tar -C out/%s -czf FILE .` packs. The push below does without.", h.Name.V)
+	}
 	r.newAddress(next)
 	next("**Its key** is a new one. Forget the old, and compare the new with what the console shows for `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`.")
 	var forget []string
 	for _, name := range r.known() {
 		forget = append(forget, "ssh-keygen -R "+name)
 	}
-	r.shell("   ", append(forget, "ssh "+fresh+" true")...)
-	next("**Only without user data**, do what that would have done:")
-	r.shell("   ", "out/"+h.Name.V+"/push --bootstrap "+fresh)
-	if len(r.secrets()) > 0 {
-		next("**Its identity**, with which it opens its secrets. The last two commands must print the same.")
-		r.shell("   ", fmt.Sprintf("gen secret identity %s | ssh %s 'umask 077; mkdir -p /etc/gen; cat >/etc/gen/identity'", h.Name.V, fresh),
-			"ssh "+fresh+" ssh-keygen -lf /etc/gen/identity", "ssh-keygen -lf hosts/keys/"+h.Name.V+".pub")
-	}
-	r.firstPush(next, fresh)
+	r.shell("   ", append(forget, "ssh root@"+h.Address.V+" true")...)
+	r.firstPush(next)
 	if kept := r.kept(); len(kept) > 0 {
 		if len(r.fleet.BackedUp(r.host)) > 0 {
 			next("**The data**, service by service: see [Restore](#restore). Until then the services are there and empty: go on at once.")
@@ -173,42 +183,57 @@ func (r *runbook) rebuild() {
 	next("**Look at all of it**: see [Checks](#checks).")
 }
 
-// firstPush installs everything. From then on the way in may be another.
-func (r *runbook) firstPush(next func(string, ...any), fresh string) {
-	h := r.host
-	about := "**Push.** It refuses a machine that is not called " + code(h.Name.V) + ", and ends without an error when every unit runs"
-	if n := len(r.images()); n > 0 {
-		about += fmt.Sprintf(" and is healthy; %s pulled first, so be patient", map[bool]string{true: "one image is", false: fmt.Sprintf("%d images are", n)}[n == 1])
-	}
-	about += ". If it fails, it says why; mend that and push again, as often as you like."
-	if h.SSH.Port.V != 22 {
-		about += fmt.Sprintf(" From now on sshd listens on port %d.", h.SSH.Port.V)
-	}
-	commands := []string{"out/" + h.Name.V + "/push " + fresh}
-	if r.closed() && loginAt(h) != h.Address.V {
-		about += " It closes SSH to the internet, so be in the mesh before: from now on the ways in are those of [Getting in](#getting-in)."
-		if len(r.roaming()) > 0 && tunnelled(r.fleet, h) {
-			commands = append([]string{"sudo wg-quick up " + r.fleet.Mesh.Interface.V + "\ton " + oneOf(r.roaming())}, commands...)
+// brokenInto is what changes if others know what the host knew.
+func (r *runbook) brokenInto(next func(string, ...any)) {
+	next("**If somebody broke into it**, and only then: what it knew is known. Make a new identity, and rotate what the second command lists, each by its hint. What refuses, because data were written with it, is for when the data are back.")
+	commands := []string{"gen secret init-host -force " + r.host.Name.V, "gen secret rekey"}
+	for _, key := range fleet.StoreKeys {
+		name := r.host.SecretName(r.host.Name.V, key)
+		if r.fleet.Store != nil && slices.Contains(r.secrets(), name) {
+			commands = append(commands, "gen secret edit "+name+"\ta new one from "+r.fleet.Store.Endpoint.V+"; revoke the old there")
 		}
 	}
-	next("%s", about)
-	commands = append(commands,
-		r.on("systemctl --failed --no-legend")+"\tprints nothing",
-		r.on("journalctl -t gen-install -n 50")+"\twhat was done, if something is odd")
+	r.shell("   ", append(commands, "gen -o out"+when(len(r.fleet.Hosts) > 1, "\tand push the other hosts too"))...)
+}
+
+// firstPush installs everything. From then on the way in may be another.
+func (r *runbook) firstPush(next func(string, ...any)) {
+	h := r.host
+	fresh := "root@" + h.Address.V
+	push := "out/" + h.Name.V + "/push"
+	next("**Push**, when the machine has done what its user data says.%s", r.movesLogin())
+	commands := []string{"ssh " + fresh + " cloud-init status --wait\tstatus: done", push + " " + fresh}
+	if r.closed() && loginAt(h) != h.Address.V && len(r.roaming()) > 0 && tunnelled(r.fleet, h) {
+		commands = append([]string{"sudo wg-quick up " + r.fleet.Mesh.Interface.V + "\ton " + oneOf(r.roaming())}, commands...)
+	}
 	r.shell("   ", commands...)
+	r.say("\n   Only where it took no user data, this does what that would have done, and pushes:")
+	r.shell("   ", push+" --bootstrap "+fresh)
+	about := "Push refuses a machine that is not called " + code(h.Name.V) + ", and ends without an error when every unit runs"
+	if len(r.secrets()) > 0 {
+		about = "Push brings the host its identity, with which it opens its secrets: `age` decrypts it on your machine. " + about
+	}
+	if n := len(pulled(r.fleet, h)); n > 0 {
+		about += fmt.Sprintf(" and is healthy; %s pulled first, so be patient", when(n == 1, "one image is", fmt.Sprintf("%d images are", n)))
+	}
+	r.say("\n   %s. If it fails, it says why; mend that and push again, as often as you like.", about)
+	r.shell("   ", r.on("systemctl --failed --no-legend")+"\tprints nothing",
+		r.on("journalctl -t gen-install -n 50")+"\twhat was done, if something is odd")
 	if h.Mesh != nil && !tunnelled(r.fleet, h) {
 		r.say("\n   The mesh is not made by gen: bring %s up with %s by its own means, or what listens there is reached by nobody.", code(r.fleet.Mesh.Interface.V), codes(r.meshed()))
 	}
 }
 
-func (r *runbook) images() (all []string) {
-	for _, s := range r.host.Services {
-		for _, c := range s.V.Containers {
-			all = append(all, c.V.Image.V)
-		}
+// movesLogin says where the first push moves SSH to.
+func (r *runbook) movesLogin() (about string) {
+	h := r.host
+	if h.SSH.Port.V != 22 {
+		about = fmt.Sprintf(" From then on sshd listens on port %d.", h.SSH.Port.V)
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	if r.closed() && loginAt(h) != h.Address.V {
+		about += " It closes SSH to the internet, and takes all back within a minute if you do not reach the host by another way: be in the mesh before. From then on the ways in are those of [Getting in](#getting-in)."
+	}
+	return about
 }
 
 // known are the names by which ssh may know the host.
@@ -226,9 +251,9 @@ func (r *runbook) known() (names []string) {
 func (r *runbook) newAddress(next func(string, ...any)) {
 	h := r.host
 	next("**If it has another address**, and only then: write it as `address:` into `%s`%s, and print this page anew (`gen -host %s -o out`): its commands then have the right one.", page(h.Pos.Filename()),
-		map[bool]string{true: ", and `address6:` likewise"}[h.Address6.Set], h.Name.V)
+		when(h.Address6.Set, ", and `address6:` likewise"), h.Name.V)
 	if r.inner() != "" {
-		r.say("\n   Behind the NAT, its own is `listen:`%s.", map[bool]string{true: " and `listen6:`"}[h.Listen6.Set])
+		r.say("\n   Behind the NAT, its own is `listen:`%s.", when(h.Listen6.Set, " and `listen6:`"))
 	}
 	if leading := r.worldly(r.leading); len(leading) > 0 {
 		r.say("\n   These records get the new one:\n")
@@ -299,14 +324,13 @@ func (r *runbook) checks() {
 		units = append(units, r.fleet.TunnelUnit())
 	}
 	for _, s := range h.Services {
-		if own := r.running(s); len(own) > 0 {
-			units = append(units, own...)
-		}
+		units = append(units, r.running(s)...)
 	}
 	commands := []string{
+		pushTo(h, r.at(), "", "--status") + "\tends without an error: all is as installed",
 		r.on("systemctl --failed --no-legend") + "\tprints nothing",
 		r.on("systemctl is-active", strings.Join(units, " ")) +
-			"\tprints active, and nothing else, " + map[bool]string{true: "once", false: fmt.Sprintf("%d times", len(units))}[len(units) == 1],
+			"\tprints active, and nothing else, " + when(len(units) == 1, "once", fmt.Sprintf("%d times", len(units))),
 	}
 	if timers := r.timers(); len(timers) > 0 {
 		commands = append(commands, r.on("systemctl list-timers", strings.Join(timers, " "))+"\teach has a NEXT")
@@ -328,12 +352,18 @@ func (r *runbook) running(s fleet.Entry[*fleet.Service]) (units []string) {
 	return units
 }
 
-// timers are those of services and the host, and podman's.
+// timers are those of services and the host, of its backups and drills, and podman's.
 func (r *runbook) timers() (names []string) {
 	for _, u := range r.host.AllUnits() {
 		if strings.HasSuffix(u.Name, ".timer") {
 			names = append(names, u.Name)
 		}
+	}
+	for _, s := range r.fleet.BackedUp(r.host) {
+		names = append(names, fleet.BackupUnit(s.Name)+".timer")
+	}
+	for _, d := range r.fleet.Drills(r.host) {
+		names = append(names, drillUnit(d.Service.Name)+".timer")
 	}
 	if len(updates(r.fleet, r.host)) > 0 {
 		names = append(names, "podman-auto-update.timer")
@@ -493,7 +523,7 @@ func (r *runbook) socketChecks() {
 	if h.SSH.Audience.V == "mesh" && len(h.SSH.From) == 0 {
 		add(knock{at: h.Address.V, remark: "must fail: SSH is shut"}, h.SSH.Port.V)
 	}
-	for _, peer := range append([]string{""}, append(r.roaming(), hostNames(r.fleet)...)...) {
+	for _, peer := range append([]string{""}, append(r.roaming(), hostNames(r.fleet.Hosts)...)...) {
 		var commands []string
 		for _, k := range all {
 			if k.peer == peer {
@@ -501,7 +531,7 @@ func (r *runbook) socketChecks() {
 			}
 		}
 		if len(commands) > 0 {
-			r.say("\nIts ports, %s:", map[bool]string{true: "from outside", false: "from " + peer + ", in the mesh"}[peer == ""])
+			r.say("\nIts ports, %s:", when(peer == "", "from outside", "from "+peer+", in the mesh"))
 			r.shell("", commands...)
 		}
 	}
@@ -517,8 +547,8 @@ func (r *runbook) asks(peers []string) string {
 	return peers[0]
 }
 
-func hostNames(f *fleet.Fleet) (names []string) {
-	for _, h := range f.Hosts {
+func hostNames(all []*fleet.Host) (names []string) {
+	for _, h := range all {
 		names = append(names, h.Name.V)
 	}
 	return names

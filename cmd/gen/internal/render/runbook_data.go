@@ -47,6 +47,10 @@ func (r *runbook) restore() {
 		r.say("\nFirst keep people out, lest they use what is still empty. A push would let them in again.")
 		r.shell("", r.on("systemctl stop", strings.Join(r.running(r.service(r.proxy)), " ")))
 	}
+	if n := len(r.fleet.BackedUp(r.host)); n > 1 && n == len(kept) {
+		r.say("\nOne command does it for all of them, in that order; or do it one by one, as below, if some are worth more haste or need care.")
+		r.shell("", r.on("gen-backup restore --all --replace"))
+	}
 	for _, s := range kept {
 		r.restoreOne(s)
 	}
@@ -85,7 +89,8 @@ func (r *runbook) restoreOne(s fleet.Entry[*fleet.Service]) {
 		r.shell("   ", r.on("rm -rf", data+s.Name+"/.before")+"\tlater")
 		return
 	}
-	r.say("\n1. Stop it, set aside what is there, and make its directories anew.")
+	next := r.steps()
+	next("Stop it, set aside what is there, and make its directories anew.")
 	aside := []string{"cd " + data + s.Name}
 	var later []string
 	for _, v := range backedUp(s.V) {
@@ -94,23 +99,20 @@ func (r *runbook) restoreOne(s fleet.Entry[*fleet.Service]) {
 	}
 	r.shell("   ", r.on("systemctl stop", strings.Join(r.stopped(s), " ")),
 		r.on("'"+strings.Join(aside, " && ")+"'"), r.on("systemctl restart", tmpfilesUnit))
-	step := 2
 	if rows := fillRows(s.V); len(rows) > 0 {
-		r.say("\n%d. Put the newest backup in place, with owners and modes as they were:\n", step)
+		next("Put the newest backup in place, with owners and modes as they were:\n")
 		for _, row := range rows {
 			r.say("   - %s", row)
 		}
-		step++
 	}
 	for _, c := range ordered(s.V) {
 		if d := c.V.Database; d != nil {
-			r.say("\n%d. Start its database server, which makes the database %s of the user %s anew, empty. Import the newest dump, in the container %s.",
-				step, code(d.Name.V), code(d.User.V), code(fleet.ContainerName(s.Name, c.Name)))
+			next("Start its database server, which makes the database %s of the user %s anew, empty. Import the newest dump, in the container %s.",
+				code(d.Name.V), code(d.User.V), code(fleet.ContainerName(s.Name, c.Name)))
 			r.shell("   ", r.on("systemctl start", ContainerUnit(s.Name, c.Name)))
-			step++
 		}
 	}
-	r.say("\n%d. Start it: the command ends when it is ready. Remove what was set aside when all is well.", step)
+	next("Start it: the command ends when it is ready. Remove what was set aside when all is well.")
 	r.shell("   ", r.on("systemctl start", strings.Join(append(r.running(s), timersOf(s.V)...), " ")),
 		r.on("rm -rf", strings.Join(later, " "))+"\tlater")
 }
@@ -283,7 +285,8 @@ func (r *runbook) move() {
 	if len(moves) == 0 {
 		return
 	}
-	h, to := r.host, r.candidates()
+	h, to, next := r.host, r.candidates(), r.steps()
+	named, secret := len(r.worldly(r.leading)) > 0, r.haveSecrets(moves)
 	r.title(2, "Move a service away")
 	if len(stays) > 0 {
 		var why []string
@@ -293,30 +296,26 @@ func (r *runbook) move() {
 		r.say("\nNot all can: %s.", strings.Join(why, ", "))
 	}
 	if len(to) == 0 {
-		r.say("\nNo other %s host can take one: make it first, with a page of its own in `hosts/`%s, and print this page anew.", h.Environment.V, map[bool]string{true: " and `gen secret init-host NAME`"}[r.haveSecrets(moves)])
+		r.say("\nNo other %s host can take one: make it first, with a page of its own in `hosts/`%s, and print this page anew.", h.Environment.V, when(secret, " and `gen secret init-host NAME`"))
 		return
 	}
-	r.say("\nTo %s. Nobody is served by it between the third step and the last.", oneOf(hostWords(to)))
+	r.say("\nTo %s. Nobody is served by it between the third step and the last.", oneOf(hostNames(to)))
 	lacks := r.lacks(moves)
 	for _, o := range to {
 		if lacks := lacks(o); len(lacks) > 0 {
 			r.say("\n%s first: %s.", o.Name.V, strings.Join(lacks, "; "))
 		}
 	}
-	if names := r.worldly(r.leading); len(names) > 0 {
-		r.say("\n1. The day before, lower the TTL of the service's names, which stand below.")
-	} else {
-		r.say("\n1. Tell people who use it.")
-	}
-	r.say("2. Move its part of `services:` from `%s` to the other host's page, %sand compile.", page(h.Pos.Filename()),
-		map[bool]string{true: "encrypt its secrets to that host with the command below, which also says what to rotate if this host is not yours any more, "}[r.haveSecrets(moves)])
+	next(when(named, "The day before, lower the TTL of the service's names, which stand below.", "Tell people who use it."))
+	next("Move its part of `services:` from `%s` to the other host's page, %sand compile.", page(h.Pos.Filename()),
+		when(secret, "encrypt its secrets to that host with the command below, which also says what to rotate if this host is not yours any more, "))
 	r.shell("   ", "gen check\tsays nothing", "gen -o out")
 	if slices.ContainsFunc(moves, func(s fleet.Entry[*fleet.Service]) bool { return r.backedUp(s.Name) }) {
 		r.say("\n   Give %s the policy that gen now writes for the other host, so that its key reaches the backups.", code(r.fleet.Store.Endpoint.V))
 	}
-	r.say("\n3. Push here first: the service stops and does not come back at boot. Its data stays.")
+	next("Push here first: the service stops and does not come back at boot. Its data stays.")
 	r.shell("   ", pushTo(h, r.at(), ""))
-	r.say("\n4. Copy its data with the command below, to where there is none yet. `uname -m` must print the same on both, for databases are copied as they are.")
+	next("Copy its data with the command below, to where there is none yet. `uname -m` must print the same on both, for databases are copied as they are.")
 	var theres, pushes []string
 	for _, o := range to {
 		theres = append(theres, "there() { "+sshTo(o, loginAt(o), "", `"$@"`)+"; }\tto "+o.Name.V)
@@ -326,11 +325,12 @@ func (r *runbook) move() {
 		r.say("   Say in the same shell where to, with one of these:")
 		r.shell("   ", theres...)
 	}
-	r.say("\n5. Push there: it starts with its data.")
+	next("Push there: it starts with its data.")
 	r.shell("   ", pushes...)
-	r.say("\n6. %s as in [Checks](#checks). Until then there is a way back: undo the change of step 2, push there, then here.",
-		map[bool]string{true: "Lead its names there (`out/fleet/dns.md`), and look at it", false: "Look at it"}[len(r.worldly(r.leading)) > 0])
-	r.say("7. After some weeks, when the other host has backups of it, remove its directory below `/srv` here.\n\nFor each service, the commands of steps 2 and 4:")
+	next("%s as in [Checks](#checks). Until then there is a way back: undo the change of step 2, push there, then here.",
+		when(named, "Lead its names there (`out/fleet/dns.md`), and look at it", "Look at it"))
+	next("After some weeks, when the other host has backups of it, remove its directory below `/srv` here.")
+	r.say("\nFor each service, the commands of steps 2 and 4:")
 	for _, s := range moves {
 		r.moveOne(s, to)
 	}
@@ -355,7 +355,7 @@ func (r *runbook) restoreThere(moves []fleet.Entry[*fleet.Service], to []*fleet.
 	}
 	r.title(3, "When this host is gone")
 	r.say("\nBackups belong to a service, not to a host: they come back on any that runs it. Leave out the third and the fourth step%s, and after the fifth say for each that moved:",
-		map[bool]string{true: " but for where to"}[len(to) > 1])
+		when(len(to) > 1, " but for where to"))
 	r.shell("", commands...)
 	r.say("\nIf this machine appears again, push to it before it makes backups: two hosts would write to one repository.")
 }
@@ -395,13 +395,6 @@ func (r *runbook) candidates() (out []*fleet.Host) {
 		}
 	}
 	return out
-}
-
-func hostWords(all []*fleet.Host) (names []string) {
-	for _, h := range all {
-		names = append(names, h.Name.V)
-	}
-	return names
 }
 
 // staysBecause is why a service belongs to the machine, "" if it does not.
@@ -445,7 +438,7 @@ func (r *runbook) moveOne(s fleet.Entry[*fleet.Service], to []*fleet.Host) {
 		}
 	}
 	if leading, together := r.namesOf(s); len(leading) > 0 {
-		fact := map[bool]string{true: "its name is ", false: "its names are "}[len(names(leading)) == 1] + codes(names(leading))
+		fact := when(len(names(leading)) == 1, "its name is ", "its names are ") + codes(names(leading))
 		if len(together) > 0 {
 			fact += ", which lead to " + strings.Join(together, ", ") + " too: move it with them"
 		}
@@ -505,11 +498,7 @@ func (r *runbook) callers(callee fleet.Entry[*fleet.Service]) (out []string) {
 
 // remove is how the host ends.
 func (r *runbook) remove() {
-	h, step := r.host, 0
-	next := func(format string, args ...any) {
-		step++
-		r.say("\n%d. "+format, append([]any{step}, args...)...)
-	}
+	h, next := r.host, r.steps()
 	r.title(2, "Remove the host for good")
 	if len(r.kept()) > 0 {
 		next("Move away what is to live on, and know where the data of the rest is.")
@@ -524,8 +513,8 @@ func (r *runbook) remove() {
 		gone = append(gone, "hosts/keys/"+h.Name.V+".age", "hosts/keys/"+h.Name.V+".pub")
 	}
 	next("Take its page out of the repository: `%s: {…}` in `%s`%s. `gen check` names what still refers to it%s.", h.Name.V, page(h.Pos.Filename()),
-		map[bool]string{true: ", and its own keys and secrets"}[len(gone) > 0], map[bool]string{true: ", and secrets that nobody uses any more"}[len(r.secrets()) > 0])
-	commands := []string{}
+		when(len(gone) > 0, ", and its own keys and secrets"), when(len(r.secrets()) > 0, ", and secrets that nobody uses any more"))
+	var commands []string
 	if len(gone) > 0 {
 		commands = append(commands, "git rm "+strings.Join(gone, " "))
 	}
@@ -552,22 +541,11 @@ func (r *runbook) remove() {
 			r.say("\n   %s has it as a peer until it gets what `gen mesh %s` then prints.", oneOf(peers), peers[0])
 		}
 	}
-	if len(r.fleet.BackedUp(r.host)) > 0 {
-		next("Revoke its key at %s. Its backups stay in %s.%s", code(r.fleet.Store.Endpoint.V), code(r.fleet.Store.Bucket.V), r.backupKeys())
+	if passwords := r.storeSecrets(); len(passwords) > 0 {
+		next("Revoke its key at %s. Its backups stay in %s. They can be read with %s alone, which from now on is in the history of the repository: note the commit.",
+			code(r.fleet.Store.Endpoint.V), code(r.fleet.Store.Bucket.V), codes(passwords))
 	}
 	next("Erase its disk, and give the machine back.")
-}
-
-// backupKeys is what to keep as long as a backup.
-func (r *runbook) backupKeys() string {
-	var stable []string
-	for _, s := range r.fleet.BackedUp(r.host) {
-		stable = append(stable, r.host.SecretName(s.Name, fleet.BackupPassword))
-	}
-	if len(stable) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" They can be read with %s alone, which from now on is in the history of the repository: note the commit.", codes(stable))
 }
 
 // ends reports whether a secret belongs to what cannot move.

@@ -72,7 +72,8 @@ type Tree struct {
 	Secrets []*Secret
 	Lines   []Line
 	Images  []string
-	Runbook []byte // for people; it stays with the operator
+	Logins  []string // addresses and ports at which operators log in once it is installed, the best first
+	Runbook []byte   // for people; it stays with the operator
 
 	// UserData is what a fresh machine is given to become the host, by the
 	// SHA-256 of the bundle's SHA256SUMS. Nil for what is no host.
@@ -104,6 +105,4 @@ func (t *Tree) Sort() {
 	slices.SortFunc(t.Lines, func(a, b Line) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Component, b.Component))
 	})
-	slices.Sort(t.Images)
-	t.Images = slices.Compact(t.Images)
 }
