@@ -62,6 +62,7 @@ func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 	t.Add(watching(r.fleet, h, r.ledger)...)
 	modules(r.fleet, r.ledger, h, t.Files)
 	t.Add(r.book(h).backups()...)
+	t.Add(r.book(h).drills()...)
 	t.Images = backupImages(r.fleet, h)
 	t.Secrets = secrets(r.fleet, h)
 	t.Lines = lines(h)
