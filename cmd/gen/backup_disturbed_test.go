@@ -2,8 +2,10 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -20,6 +22,7 @@ func TestBackupsDisturbed(t *testing.T) {
 	t.Run("no turn, and no limit", func(t *testing.T) { b.in(t).limited() })
 	t.Run("half a restore", func(t *testing.T) { b.in(t).half() })
 	t.Run("another shape", func(t *testing.T) { b.in(t).reshaped() })
+	t.Run("missed", func(t *testing.T) { b.in(t).missed() })
 }
 
 // disturbed: who looks at what there is, starts or stops something during a backup neither breaks it
@@ -141,4 +144,28 @@ func (b *bucket) reshaped() {
 		b.Errorf("what is there (+) is not what was (-):\n%s", diff)
 	}
 	b.on("vps1", "sh", "-ec", `mv /root/list "$1"; rm -rf /srv/hedgedoc/later`, "sh", list)
+}
+
+// missed: the machine was off when a backup was due. It is made up for at the boot, and does not keep
+// from starting what has not started yet.
+func (b *bucket) missed() {
+	b.Helper()
+	before := time.Now().Unix()
+	b.told("slow")
+	b.on("vps1", "sh", "-ec", `mkdir /etc/systemd/system/slow-db.service.d
+		printf '[Service]\nExecStartPost=/bin/sleep 15\n' >/etc/systemd/system/slow-db.service.d/test.conf
+		touch -d '2 days ago' /var/lib/systemd/timers/stamp-gen-backup-slow.timer`)
+	b.run("halt", b.dir, "vps1")
+	b.run("boot", b.dir, "vps1")
+	b.eventually("it is made up for", func() bool {
+		last, err := strconv.ParseInt(b.metric("vps1", "gen_backup_last_success_timestamp_seconds", "slow"), 10, 64)
+		return err == nil && last >= before
+	})
+	if pings := b.told("slow"); !slices.Equal(pings, []string{"start", "0"}) {
+		b.Errorf("the monitor was told %v", pings)
+	}
+	b.eventually("the service runs", func() bool {
+		_, err := b.try("sh", b.dir, "vps1", "systemctl", "is-active", "-q", "slow-db")
+		return err == nil
+	})
 }
