@@ -24,7 +24,7 @@ func TestBackupCutOff(t *testing.T) {
 
 	// What is there when the power goes: it is stopped, there is a snapshot, there is a dump.
 	for s, there := range map[string]string{
-		"slow": "[ -s /run/gen/backup/slow.stopped ] && ! systemctl is-active -q slow-db",
+		"slow": "[ -s /run/gen/backup/slow.backup/stopped ] && ! systemctl is-active -q slow-db",
 		"shop": "[ -e /srv/.gen-backup-shop/shop ]",
 		"wiki": "[ -s /srv/wiki/.backup/db/wiki.dump ]",
 	} {

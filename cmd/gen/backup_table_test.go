@@ -3,7 +3,9 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os/exec"
 	"strconv"
@@ -12,17 +14,18 @@ import (
 	"time"
 )
 
-// mixed is about a gigabyte in many small files and some large ones, as a tar; the small ones are of
-// words, and the large ones have nothing to compress. Only some of them differ between versions.
-func mixed(version uint64) *bytes.Buffer {
-	var out bytes.Buffer
-	w := tar.NewWriter(&out)
+// mixed writes about a gigabyte in many small files and some large ones, as a tar; the small ones are
+// of words, and the large ones have nothing to compress. Only some of them differ between versions.
+func mixed(out io.Writer, version uint64) error {
+	w := tar.NewWriter(out)
+	var failed error
 	put := func(name string, content []byte) {
-		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Uid: 999, Gid: 999, Size: int64(len(content)), ModTime: time.Unix(1_700_000_000+int64(version), 0)}); err != nil {
-			panic(err)
+		header := &tar.Header{Name: name, Mode: 0o600, Uid: 999, Gid: 999, Size: int64(len(content)), ModTime: time.Unix(1_700_000_000+int64(version), 0)}
+		if failed == nil {
+			failed = w.WriteHeader(header)
 		}
-		if _, err := w.Write(content); err != nil {
-			panic(err)
+		if failed == nil {
+			_, failed = w.Write(content)
 		}
 	}
 	for i := range uint64(12_000) {
@@ -46,10 +49,7 @@ func mixed(version uint64) *bytes.Buffer {
 		_, _ = rand.NewChaCha8([32]byte{byte(i), byte(version)}).Read(content)
 		put(fmt.Sprintf("large-%02d", i), content)
 	}
-	if err := w.Close(); err != nil {
-		panic(err)
-	}
-	return &out
+	return errors.Join(failed, w.Close())
 }
 
 // TestBackupTable prints what hosts/README.md says of each way: for how long the application is down,
@@ -81,7 +81,9 @@ func TestBackupTable(t *testing.T) {
 func (b *bucket) grow(service string, version uint64) {
 	b.Helper()
 	c := exec.Command("../../.ci/host/lab", "sh", b.dir, "vps1", "sh", "-ec", `mkdir -p "$1"; tar -xf - -C "$1"; chown -R 999:999 "$1"`, "sh", "/srv/"+service+"/db/mixed")
-	c.Stdin = mixed(version)
+	from, to := io.Pipe()
+	go func() { to.CloseWithError(mixed(to, version)) }()
+	c.Stdin = from
 	if said, err := c.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, said)
 	}

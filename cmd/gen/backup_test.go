@@ -508,7 +508,7 @@ func TestBackups(t *testing.T) {
 			if b.metric("vps2", "gen_drill_success", s) != "1" || b.metric("vps2", "gen_drill_last_success_timestamp_seconds", s) == "" {
 				t.Errorf("%s: its metrics are not of a good drill", s)
 			}
-			if said := b.on("vps2", "cat", "/var/lib/gen/backup/drill."+s+"/size"); !regexp.MustCompile(`^[1-9][0-9]* [1-9][0-9]*\n$`).MatchString(said) {
+			if said := b.on("vps2", "cat", "/var/lib/gen/drill/"+s+"/size"); !regexp.MustCompile(`^[1-9][0-9]* [1-9][0-9]*\n$`).MatchString(said) {
 				t.Errorf("%s: what it counted is %q", s, said)
 			}
 		}
@@ -520,7 +520,7 @@ func TestBackups(t *testing.T) {
 				t.Errorf("%s: it passes its drill, or fails otherwise than that %s: %v\n%s", service, why, err, said)
 			}
 		}
-		b.on("vps2", "sh", "-c", `echo "99999999999 9" >/var/lib/gen/backup/drill.shop/size`)
+		b.on("vps2", "sh", "-c", `echo "99999999999 9" >/var/lib/gen/drill/shop/size`)
 		fails("shop", "and had 9 of 99999999999")
 		// The service does not find what it looks for.
 		b.postgres("hedgedoc", `truncate "SequelizeMeta"`)
@@ -539,7 +539,7 @@ func TestBackups(t *testing.T) {
 		b.on("vps1", "sh", "-ec", "cd /srv/hedgedoc; mkdir aside; mv uploads/* aside")
 		b.good("hedgedoc")
 		fails("hedgedoc", "uploads is empty")
-		b.on("vps2", "sh", "-c", "rm /var/lib/gen/backup/drill.hedgedoc/*")
+		b.on("vps2", "sh", "-c", "gen-drill accept hedgedoc")
 		b.on("vps2", "systemctl", "start", "gen-drill-hedgedoc")
 		b.on("vps1", "sh", "-ec", "cd /srv/hedgedoc; mv aside/* uploads; rmdir aside")
 		b.good("hedgedoc")
@@ -816,7 +816,7 @@ func TestBackupsFail(t *testing.T) {
 			// It freezes when the containers are stopped, or the dump is made.
 			freezer.Go(func() {
 				for ctx.Err() == nil {
-					if _, err := b.try("sh", b.dir, "vps1", "test", "-e", "/run/gen/backup/"+s+".stopped", "-o", "-e", "/srv/"+s+"/.backup"); err == nil {
+					if _, err := b.try("sh", b.dir, "vps1", "test", "-e", "/run/gen/backup/"+s+".backup/stopped", "-o", "-e", "/srv/"+s+"/.backup"); err == nil {
 						_ = b.server.Process.Signal(syscall.SIGSTOP)
 						return
 					}
@@ -843,7 +843,7 @@ func TestBackupsFail(t *testing.T) {
 				// The whole group dies at once, with whatever would have tidied up. A step that goes by unseen comes again.
 				kill := func() bool {
 					_, err := b.try("sh", b.dir, "vps1", "sh", "-c", `systemctl start "gen-backup-$1" & run=$!
-						until [ -e "/run/gen/backup/$1.$2" ] || [ -e "/var/lib/gen/backup/$1/$2" ]; do kill -0 $run || exit; sleep 0.01; done
+						until [ -e "/run/gen/backup/$1.backup/$2" ] || [ -e "/var/lib/gen/backup/$1/$2" ]; do kill -0 $run || exit; sleep 0.01; done
 						for i in $(seq 20); do systemctl kill --kill-whom=all --signal=KILL "gen-backup-$1" || :; sleep 0.05; done
 						! wait $run`, "sh", s, step)
 					return err == nil

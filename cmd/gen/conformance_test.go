@@ -210,7 +210,7 @@ func TestTmpfilesAreRead(t *testing.T) {
 // TestScripts: shellcheck has nothing against any of our scripts.
 func TestScripts(t *testing.T) {
 	checker := tool(t, "shellcheck")
-	scripts := []string{"internal/bundle/install", "internal/bundle/push", "internal/render/backup/gen-backup", "../../golden/fleet/fleet/store/bucket", "testdata/standin"}
+	scripts := []string{"internal/bundle/install", "internal/bundle/push", "../../golden/cases/backups/want/vps1/rootfs/usr/local/sbin/gen-backup", "../../golden/cases/backups/want/vps2/rootfs/usr/local/sbin/gen-drill", "../../golden/fleet/fleet/store/bucket", "testdata/standin"}
 	err := filepath.WalkDir("../../.ci", func(p string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err

@@ -82,6 +82,7 @@ func (p *paper) isWhole() {
 				kept = true
 				if slices.ContainsFunc(p.fleet.BackedUp(p.host), func(b fleet.Entry[*fleet.Service]) bool { return b.Name == s.Name }) {
 					has("gen-backup restore " + s.Name + " --replace")
+					has("gen-backup rescue " + s.Name + " TIME again/")
 				} else {
 					has("mv -T " + v.Name + " " + v.Name + ".old")
 				}
@@ -208,7 +209,7 @@ func (p *paper) namesPaths() {
 			p.Errorf("the repository has no %s", path)
 		}
 	}
-	for _, path := range p.all(`\bout/[\w-]+/[\w.-]+\w`) {
+	for _, path := range p.all(`\bout/[\w-]+/[\w./-]+\w`) {
 		host, file, _ := strings.Cut(strings.TrimPrefix(path, "out/"), "/")
 		b := p.bundles[host]
 		// User data come with a push that does the same over ssh.

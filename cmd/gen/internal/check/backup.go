@@ -36,6 +36,7 @@ func (c *hostChecker) backups() {
 	if len(kept) == 0 {
 		return
 	}
+	c.atHome()
 	c.schedule()
 	c.timers()
 	for _, s := range kept {
@@ -53,6 +54,21 @@ func (c *hostChecker) nowhere() {
 			c.find(finding.Backup, at(c.host.Backups.Enabled.Pos, s.Pos, c.host.Pos), "%s keeps data that is to be backed up, and the fleet has no store", s.Name).
 				Hintf("say fleet: store: {endpoint: \"…\", bucket: \"…\"}, or at the host backups: {enabled: false, why: \"…\"}")
 			return // the others are no other news
+		}
+	}
+}
+
+// atHome finds a store that is served by what it keeps: it burns with it.
+func (c *hostChecker) atHome() {
+	endpoint := c.fleet.Store.Endpoint
+	for _, s := range c.host.Services {
+		for _, cont := range s.V.Containers {
+			for _, r := range cont.V.Routes {
+				if r.V.Host.V == endpoint.V {
+					c.find(finding.Store, at(endpoint.Pos, c.fleet.Store.Bucket.Pos), "it is backed up to %s, which is its own %s", endpoint.V, s.Name).
+						And(r.V.Host.Pos).Hintf("a backup is somewhere else: with a provider, or on a host whose own backups are not in it (backups: enabled: false)")
+				}
+			}
 		}
 	}
 }

@@ -40,6 +40,9 @@ func (c *hostChecker) volumes(s fleet.Entry[*fleet.Service]) {
 		case b == "copy" && c.databaseOn(s.V, v.Name) != nil:
 			c.find(finding.Backup, where, "%s would be copied while its database writes to it", what).
 				Hintf("say backup: \"dump\" or \"stop\"")
+		case b == "copy" && strings.TrimSpace(v.V.Why.V) == "":
+			c.find(finding.Backup, where, "%s is to be copied while it may be written to, and there is no reason why that does no harm", what).
+				Hintf("say backup: \"stop\", or why: \"…\", such as: files are written once")
 		case b == "snapshot" && !c.host.Backups.Snapshots.Set:
 			c.find(finding.Backup, where, "%s is to be copied from a snapshot, and the host does not say what makes one", what).
 				Hintf("say backups: snapshots: \"btrfs\" or \"lvm\" at the host, if /srv is on one, or backup: \"stop\"")

@@ -171,7 +171,7 @@ var Meanings = []struct {
 	{DataLine, "A data line is malformed or guards nothing."},
 	{Backup, "A copy of a volume would not be consistent, or there is none and no reason why."},
 	{Schedule, "Backups would run while something else stops services, keep a timer from what it does, cannot end in their time, or would be called old before they are."},
-	{Store, "The object store would let a backup go before its loss is noticed, two hosts write one repository, or drills lead nowhere."},
+	{Store, "The object store would let a backup go before its loss is noticed or burn with what it keeps, two hosts write one repository, or drills lead nowhere."},
 	{Restore, "A backup could not be brought back: a step or a database is not what the script can run, or what is needed lies in it."},
 	{NotAge, "A file in hosts/secrets or hosts/keys is not an age file, or holds a private key in the clear."},
 	{SecretReference, "A container reads a secret that its service does not declare, or two in one place."},

@@ -15,13 +15,28 @@ import (
 	"gen.example/cmd/gen/internal/unit"
 )
 
-//go:embed backup/gen-backup
-var backupScript []byte
+// Both scripts say where they have what they share.
+var (
+	//go:embed backup/gen-backup
+	backupScript string
+	//go:embed backup/gen-drill
+	drillScript string
+	//go:embed backup/shared
+	sharedScript string
+)
 
 const (
 	backupPath = "/usr/local/sbin/gen-backup"
+	drillPath  = "/usr/local/sbin/gen-drill"
 	backupRun  = "/bin/sh " + backupPath
+	drillRun   = "/bin/sh " + drillPath
 )
+
+// script is one of them, whole.
+func (r *runbook) script(path, text string) *tree.File {
+	whole := strings.Replace(text, ". shared\n", sharedScript, 1)
+	return &tree.File{Path: path, Mode: "0755", Owner: "0:0", Body: []byte(whole), On: "watch", Pos: r.fleet.Store.Bucket.Pos}
+}
 
 // recoverUnit starts what a backup stopped, if it was killed with all that it had started.
 func recoverUnit(service string) string { return "gen-recover-" + service + ".service" }
@@ -33,28 +48,35 @@ func drillUnit(service string) string { return "gen-drill-" + service }
 
 // backups are the script that makes backups and brings them back, a list of
 // each service, and what runs it: one after the other, so that no two stop the
-// same or share the line to the store.
+// same or share the line to the store, and when the service has started, so that
+// there is something to dump, and nothing that is stopped waits to be started.
 func (r *runbook) backups() (files []*tree.File) {
-	h, kept := r.host, r.inOrder(r.fleet.BackedUp(r.host))
-	drills := r.fleet.Drills(h)
-	if len(kept)+len(drills) == 0 {
+	kept := r.inOrder(r.fleet.BackedUp(r.host))
+	if len(kept) == 0 {
 		return nil
 	}
-	files = append(files, &tree.File{Path: backupPath, Mode: "0755", Owner: "0:0", Body: backupScript, On: "watch", Pos: r.fleet.Store.Bucket.Pos})
+	files = append(files, r.script(backupPath, backupScript))
+	files = append(files, r.afterBoot()...)
+	files = append(files, r.exclusive()...)
 	var order strings.Builder
 	before := []string{"network-online.target", recoverAll}
 	for _, s := range kept {
 		order.WriteString(s.Name + "\n")
 		files = append(files, r.list(s))
-		files = append(files, r.backupUnits(s, before)...)
+		files = append(files, r.backupUnits(s, slices.Concat(before, r.running(s)))...)
 		before = []string{"network-online.target", recoverAll, fleet.BackupUnit(s.Name) + ".service"}
 	}
-	if len(kept) > 0 {
-		files = append(files, r.afterBoot()...)
-		files = append(files, &tree.File{Path: fleet.BackupOrder, Mode: "0644", Owner: "0:0", Body: []byte(order.String()), On: "watch", Pos: h.Pos})
-		files = append(files, r.exclusive()...)
+	return append(files, &tree.File{Path: fleet.BackupOrder, Mode: "0644", Owner: "0:0", Body: []byte(order.String()), On: "watch", Pos: r.host.Pos})
+}
+
+// drills are the script that tries backups of other hosts, and the same for each service.
+func (r *runbook) drills() (files []*tree.File) {
+	drills := r.fleet.Drills(r.host)
+	if len(drills) == 0 {
+		return nil
 	}
-	before = []string{"network-online.target"}
+	files = append(files, r.script(drillPath, drillScript))
+	before := []string{"network-online.target"}
 	for _, d := range drills {
 		files = append(files, r.drillList(d))
 		files = append(files, r.drillUnits(d, before)...)
@@ -117,7 +139,7 @@ func (r *runbook) list(s fleet.Entry[*fleet.Service]) *tree.File {
 		l.add("stop", name)
 	}
 	for _, c := range slices.Backward(ordered(s.V)) {
-		if AtRest(s.V, c.V) {
+		if halts(s.V, c) {
 			l.add("stop", ContainerUnit(s.Name, c.Name))
 		}
 	}
@@ -181,6 +203,15 @@ func AtRest(s *fleet.Service, c *fleet.Container) bool {
 	return slices.ContainsFunc(c.Volumes, func(m fleet.Entry[fleet.Val[string]]) bool {
 		v, ok := s.Volumes.Get(m.Name)
 		return ok && (v.Backup.V == "stop" || v.Backup.V == "snapshot")
+	})
+}
+
+// halts reports whether a backup stops a container: for a copy of what it mounts, or because it
+// needs one that is stopped, which systemd would start again with it.
+func halts(s *fleet.Service, c fleet.Entry[*fleet.Container]) bool {
+	return AtRest(s, c.V) || !dumps(s, c.Name) && slices.ContainsFunc(c.V.Needs.Names(), func(name string) bool {
+		needed, ok := s.Containers.Get(name)
+		return ok && halts(s, fleet.Entry[*fleet.Container]{Name: name, V: needed})
 	})
 }
 
@@ -330,9 +361,11 @@ func (r *runbook) drillUnits(d fleet.Drill, after []string) []*tree.File {
 	head.Add("After", strings.Join(after, " "), d.Pos)
 	body := u.Section("Service")
 	body.Add("Type", "oneshot", d.Pos)
-	body.Add("ExecStart", backupRun+" drill "+d.Service.Name, d.Pos)
-	body.Add("ExecStopPost", "/usr/bin/rm -rf /var/tmp/gen-drill-"+d.Service.Name, d.Pos)
+	body.Add("ExecStart", drillRun+" run "+d.Service.Name, d.Pos)
+	body.Add("ExecStopPost", drillRun+" end "+d.Service.Name, d.Pos)
 	body.Add("TimeoutStartSec", span(r.host.Backups.Window.V+endMargin), r.host.Backups.Window.Pos)
+	body.Add("TimeoutStopSec", span(endMargin), d.Pos)
+	body.Add("KillMode", "mixed", d.Pos)
 	return append([]*tree.File{{Path: UnitPath(stem + ".service"), Mode: "0644", Owner: "0:0", Unit: u, Want: "hold", Pos: d.Pos}},
 		timer(stem, titled(d.Service.V)+": try the newest backup, every week", r.host.Backups.DrillAt.V+":00", definition, r.host.Backups.DrillAt.Pos)...)
 }

@@ -63,6 +63,7 @@ func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 	modules(r.fleet, r.ledger, h, t.Files)
 	book := r.book(h)
 	t.Add(book.backups()...)
+	t.Add(book.drills()...)
 	t.Logins = book.logins()
 	t.Images = pulled(r.fleet, h)
 	t.Secrets = secrets(r.fleet, h)

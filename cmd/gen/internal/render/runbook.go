@@ -49,6 +49,7 @@ func (r *runbook) write() {
 	r.wayIn()
 	r.rebuild()
 	r.restore()
+	r.attacked()
 	r.checks()
 	r.alarms()
 	r.move()

@@ -54,6 +54,7 @@ func (r *runbook) restore() {
 	for _, s := range kept {
 		r.restoreOne(s)
 	}
+	r.restorePart(kept)
 	if r.closesDoors(kept) && kept[len(kept)-1].Name != r.proxy {
 		r.title(3, "At the end")
 		r.shell("", r.on("systemctl start", strings.Join(r.running(r.service(r.proxy)), " "))+"\tpeople come in")
@@ -115,6 +116,53 @@ func (r *runbook) restoreOne(s fleet.Entry[*fleet.Service]) {
 	next("Start it: the command ends when it is ready. Remove what was set aside when all is well.")
 	r.shell("   ", r.on("systemctl start", strings.Join(append(r.running(s), timersOf(s.V)...), " ")),
 		r.on("rm -rf", strings.Join(later, " "))+"\tlater")
+}
+
+// restorePart is how less than the newest backup of all of it comes back, by the example of a service
+// that has files.
+func (r *runbook) restorePart(kept []fleet.Entry[*fleet.Service]) {
+	files := func(v fleet.Entry[*fleet.Volume]) bool { return v.V.Backup.V != "dump" && v.V.Backup.V != "none" }
+	i := slices.IndexFunc(kept, func(s fleet.Entry[*fleet.Service]) bool {
+		return r.backedUp(s.Name) && slices.ContainsFunc(s.V.Volumes, files)
+	})
+	if i < 0 {
+		return
+	}
+	name := kept[i].Name
+	volume := kept[i].V.Volumes[slices.IndexFunc(kept[i].V.Volumes, files)].Name
+	r.title(3, "Older, or less than all")
+	r.say("\nBy the example of %s. Times are UTC. Each can be done again if it fails; what was there before stays in `.before` until one has ended well.", name)
+	r.shell("",
+		r.on("gen-backup list "+name)+"\tall snapshots there are",
+		r.on("gen-backup restore "+name+" --at 2026-11-22T23:00:00Z --replace")+"\tas it was then",
+		r.on("gen-backup restore "+name+" --volume "+volume+" --replace")+"\tone volume",
+		r.on("gen-backup restore "+name+" --into /root/look")+"\tto look at, beside what runs",
+		r.on("gen-backup restore "+name+" --file "+volume+"/NAME --into /root/look")+"\tone file or directory",
+		r.on("gen-backup restore --all --replace")+"\tall services of this host")
+}
+
+// attacked is the way back when somebody used the host's key against its backups.
+func (r *runbook) attacked() {
+	if len(r.fleet.BackedUp(r.host)) == 0 {
+		return
+	}
+	r.title(2, "After an attack on backups")
+	r.say("\nWho has this host has its key, which can hide and overwrite what is in the object store and remove nothing: what was there stays for %d days. TIME is before it happened, in UTC, such as 2026-11-22T23:00:00Z.", r.fleet.Store.Lock.V)
+	r.say("\n1. Build the machine anew, as one that somebody broke into: see [Rebuild](#rebuild-from-nothing). Leave out its data.")
+	r.say("2. Copy every repository of the fleet, as it was at TIME, to a fresh prefix. Each command reads the operator's key of the object store, the access key on the first line, the secret key on the second. Never type it on a machine that somebody may still be in.")
+	var commands, pushes []string
+	for _, h := range r.fleet.Hosts {
+		for _, s := range r.fleet.BackedUp(h) {
+			commands = append(commands, sshTo(h, loginAt(h), "", "gen-backup rescue "+s.Name+" TIME again/"))
+		}
+		if len(r.fleet.BackedUp(h))+len(r.fleet.Drills(h)) > 0 {
+			pushes = append(pushes, pushTo(h, loginAt(h), ""))
+		}
+	}
+	r.shell("   ", commands...)
+	r.say("\n3. Say `prefix:` as they end by saying, in `store:` of the fleet, and compile. Give each key in the object store its new policy, such as %s, and push.", code("out/fleet/store/"+r.host.Name.V+".json"))
+	r.shell("   ", append([]string{"gen -o out"}, pushes...)...)
+	r.say("\n4. Bring the data back here: see [Restore](#restore).")
 }
 
 // accepted are the lines that the data of a service may be of.
