@@ -264,7 +264,7 @@ func TestInstallPlans(t *testing.T) {
 	}
 
 	m.must("echo by hand >>/etc/sysctl.d/50-gen.conf; rm /etc/containers/systemd/traefik.network /standin/active/node-app.service; echo 1 >>/standin/failed/node-app.service")
-	m.expect("--status", 2, "drift    /etc/sysctl.d/50-gen.conf (changed by hand)", "drift    /etc/containers/systemd/traefik.network (missing)", "failed   node-app.service")
+	m.expect("--status", 2, "drift    /etc/sysctl.d/50-gen.conf (changed by hand)", "drift    /etc/containers/systemd/traefik.network (missing)", "failed   node-app.service (3min", ", wanted up\n")
 	m.expect("--plan", 2, "restart  gen-sysctl.service (a file was changed by hand)", "start    node-app.service (does not run)")
 }
 

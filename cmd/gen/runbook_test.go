@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +62,7 @@ func (p *paper) isTrue() {
 	p.namesSecrets()
 	p.namesHostsOfURLs()
 	p.knocksAtSockets()
+	p.logsIn()
 	for _, line := range p.commands() {
 		p.command(line)
 	}
@@ -305,6 +307,18 @@ func (p *paper) knocksAtSockets() {
 		if !want[k] {
 			p.Errorf("nothing listens at %s", k)
 		}
+	}
+}
+
+// logsIn: push finds the host where the page does, also on the first installation.
+func (p *paper) logsIn() {
+	at := p.host.Address.V
+	if p.host.SSH.Audience.V == "mesh" {
+		at = p.host.Mesh.Address.V
+	}
+	want := fmt.Sprintf("%s\t%d\n", at, p.host.SSH.Port.V)
+	if login := string(p.bundles[p.host.Name.V]["LOGIN"].Body); !strings.Contains("\n"+login, "\n"+want) || !strings.Contains(p.text, " root@"+at) {
+		p.Errorf("LOGIN has no %q, but %q", want, login)
 	}
 }
 

@@ -286,6 +286,7 @@ func TestFreshMachine(t *testing.T) {
 	})
 	t.Run("an identity that does not open the host's sends nothing", func(t *testing.T) {
 		f := f.in(t)
+		f.wants(20, "nothing was ever pushed to root@203.0.113.10", push+" --status"+to)
 		other, err := age.GenerateX25519Identity()
 		if err != nil {
 			t.Fatal(err)

@@ -231,7 +231,7 @@ func (r *runbook) movesLogin() (about string) {
 		about = fmt.Sprintf(" From then on sshd listens on port %d.", h.SSH.Port.V)
 	}
 	if r.closed() && loginAt(h) != h.Address.V {
-		about += " It closes SSH to the internet, and takes all back within a minute if you do not reach the host by another way: be in the mesh before. From then on the ways in are those of [Getting in](#getting-in)."
+		about += " It closes SSH to the internet, and takes all back within a minute if you do not reach the host by another way: be in the mesh before. From then on the ways in are those of [Getting in](#getting-in), where ssh asks once more for the same key."
 	}
 	return about
 }
