@@ -209,7 +209,7 @@ tests:
 `+series("hedgedoc-db.service")+series("node-state.service")+series("gen-backup-nextcloud.service")+series("cron.service")+`
     promql_expr_test:
       - eval_time: 10m
-        expr: count by (name, service) (ALERTS{alertname="UnitFailed",alertstate="firing",host="vps1",severity="critical"})
+        expr: count by (name, service) (ALERTS{alertname="UnitFailed",alertstate="firing",host="vps1",severity="warning"})
         exp_samples:
           - {labels: '{name="cron.service",service="node"}', value: 1}
           - {labels: '{name="gen-backup-nextcloud.service",service="nextcloud"}', value: 1}

@@ -10,16 +10,12 @@ import { parse } from 'yaml'
 const path = createRequire(import.meta.url).resolve('@goauthentik/api/package.json').replace('package.json', 'schema.yml')
 const { components } = parse(readFileSync(path, 'utf8'))
 
-// The fields of a model, by the name of its schema; that of a blueprint to apply first is no part of the API.
-components.schemas.MetaApplyBlueprint = {
-	type: 'object',
-	required: ['identifiers'],
-	properties: { identifiers: { type: 'object' }, required: { type: 'boolean' } },
-}
+// The fields of a model, by the name of its schema.
 const models = {
-	'authentik_blueprints.metaapplyblueprint': 'MetaApplyBlueprint',
 	'authentik_core.application': 'ApplicationRequest',
+	'authentik_flows.flow': 'FlowRequest',
 	'authentik_providers_oauth2.oauth2provider': 'OAuth2ProviderRequest',
+	'authentik_providers_oauth2.scopemapping': 'ScopeMappingRequest',
 }
 for (const schema of Object.values(components.schemas)) {
 	if (schema.properties) schema.additionalProperties ??= false
@@ -41,7 +37,8 @@ for (const file of process.argv.slice(2)) {
 	const { version, metadata, entries } = parse(readFileSync(file, 'utf8'), { customTags })
 	if (version !== 1) say('version is not 1')
 	if (typeof metadata?.name !== 'string' || Object.values(metadata.labels ?? {}).some(l => typeof l !== 'string')) say('metadata has no name, or a label that is no text')
-	for (const { model, id, identifiers = {}, attrs = {}, ...more } of entries) {
+	for (const { model, id, state = 'present', identifiers = {}, attrs = {}, ...more } of entries) {
+		if (!['present', 'created', 'must_created', 'absent'].includes(state)) say(`${model} is to be ${state}`)
 		const schema = models[model]
 		if (!schema) say(`nobody knows the model ${model}`)
 		else if (!ajv.validate(`api#/components/schemas/${schema}`, { ...identifiers, ...attrs })) ajv.errors.forEach(e => say(`${model}${e.instancePath} ${e.message}: ${JSON.stringify(e.params)}`))

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -61,8 +62,13 @@ func (w *watchChecker) reached() {
 // alerts finds those that could never fire, or that a missed scrape fires or silences.
 func (w *watchChecker) alerts(h *fleet.Host, s fleet.Entry[*fleet.Service]) {
 	interval := scrapeInterval(w.place)
+	self := fmt.Sprintf("service=%q", s.Name)
 	for _, a := range render.Alerts(w.place, h, s) {
 		where := at(a.V.Expr.Pos, a.Pos, s.Pos)
+		if !a.V.Fleet.V && len(watch.Names(a.V.Expr.V)) > 0 && !strings.Contains(a.V.Expr.V, self) {
+			w.find(finding.AlertOthers, where, "%s: %s of %s asks for metrics of all services, and says of each that it is %s", h.Name.V, a.Name, s.Name, s.Name).
+				Hintf(`ask for its own, such as up{\(my.#self)}, or let it say whose they are: fleet: true`)
+		}
 		asked := watch.Asked(w.targets, h.Name.V, s.Name, a.V.Fleet.V)
 		for _, name := range watch.Names(a.V.Expr.V) {
 			if !slices.ContainsFunc(watch.Always, func(p string) bool { return strings.HasPrefix(name, p) }) && !watch.Exported(name, asked) {
@@ -159,43 +165,5 @@ func (w *watchChecker) backups() {
 			w.find(finding.BackupUnwatched, at(drills[0].Pos), "%s: nobody would see that it tries the backups of %s no more", h.Name.V, drills[0].Host.Name.V).
 				Hintf("run node_exporter on %s, which tells when it last did, and leave %s its alerts", h.Name.V, w.place.Service.Name)
 		}
-	}
-}
-
-// told finds alerts that would reach nobody, or only through what they are
-// about; and a host that watches others while nobody outside watches it.
-func (w *watchChecker) told() {
-	names := map[string]*fleet.Host{}
-	for _, h := range w.fleet.Hosts {
-		for _, s := range h.Services {
-			for _, c := range s.V.Containers {
-				for _, r := range c.V.Routes {
-					names[r.V.Host.V] = h
-				}
-			}
-		}
-	}
-	of := map[string]bool{}
-	for _, h := range w.fleet.Hosts {
-		if h.Environment.V != w.place.Host.Environment.V {
-			continue
-		}
-		for _, s := range h.Services {
-			for _, t := range s.V.Tells {
-				of[t.V.Of.V] = true
-				if on := names[t.V.Through.V]; on != nil {
-					w.find(finding.NobodyTold, at(t.V.Through.Pos, t.Pos, s.Pos), "%s: %s tells people through %s, which is on %s: nobody would hear that it is down", h.Name.V, s.Name, t.V.Through.V, on.Name.V).
-						Hintf("name a server that is not one of the fleet's")
-				}
-			}
-		}
-	}
-	if !of["alerts"] {
-		w.find(finding.NobodyTold, at(w.place.Service.Pos), "%s: what %s sees, nobody is told", w.place.Host.Name.V, w.place.Service.Name).
-			Hintf("run services: alertmanager: catalog.#Alertmanager & {receivers: phone: ntfy: \"ntfy.sh\"}")
-	}
-	if !of["life"] {
-		w.find(finding.NobodyTold, at(w.place.Service.Pos), "%s: nobody outside would see that %s itself is down", w.place.Host.Name.V, w.place.Service.Name).
-			Hintf("let somebody be pinged who misses it: alertmanager: deadman: \"hc-ping.com\"")
 	}
 }

@@ -54,6 +54,7 @@ const (
 	AlertFor        Code = "GEN236"
 	BackupUnwatched Code = "GEN237"
 	AlertRange      Code = "GEN238"
+	AlertOthers     Code = "GEN239"
 
 	Image           Code = "GEN301"
 	ImageVolume     Code = "GEN302"
@@ -151,6 +152,7 @@ var Meanings = []struct {
 	{AlertFor, "An alert fires after one missed scrape, or does not say what to do."},
 	{BackupUnwatched, "Nobody would see that the backups of a service have stopped, or the drills of a host."},
 	{AlertRange, "An alert looks back over so few scrapes that a missed one silences it."},
+	{AlertOthers, "An alert of a service asks for the metrics of all services, and would say of each that it is this one."},
 	{Image, "An image is not written with its registry and a tag that means the same tomorrow, or has a unit and nobody runs it."},
 	{ImageVolume, "An image declares a volume that nothing is mounted on. Podman makes an anonymous one and removes it with the container, at every stop."},
 	{NoSuchVolume, "A container mounts a volume that its service does not declare, or a volume is declared and nobody mounts it."},

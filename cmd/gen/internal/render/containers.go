@@ -27,7 +27,9 @@ func containers(f *fleet.Fleet, h *fleet.Host) (files []*tree.File) {
 				Unit: q.unit(), Pos: c.V.Pos,
 			})
 			for _, f := range c.V.Files {
-				files = append(files, file(FilePath(s.Name, c.Name, f.Name), f, q.definition()))
+				if !holdsModules(c.V, f) {
+					files = append(files, file(FilePath(s.Name, c.Name, f.Name), f, q.definition()))
+				}
 			}
 		}
 	}

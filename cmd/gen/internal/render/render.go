@@ -60,7 +60,7 @@ func (r *Renderer) Host(h *fleet.Host) *tree.Tree {
 	t.Add(slices.Concat(made...)...)
 	t.Add(firewall(r.fleet, h, r.ledger)...)
 	t.Add(watching(r.fleet, h, r.ledger)...)
-	modules(r.fleet, r.ledger, h, t.Files)
+	t.Add(modules(r.fleet, r.ledger, h)...)
 	book := r.book(h)
 	t.Add(book.backups()...)
 	t.Add(book.drills()...)

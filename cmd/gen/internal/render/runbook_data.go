@@ -589,11 +589,25 @@ func (r *runbook) remove() {
 			r.say("\n   %s has it as a peer until it gets what `gen mesh %s` then prints.", oneOf(peers), peers[0])
 		}
 	}
+	if clients := r.knownTo(); len(clients) > 0 {
+		next("Log in as an administrator where people logged in to what has gone with it, and remove its application and its provider. Nothing else forgets them:\n")
+		r.say("%s", strings.Join(clients, "\n"))
+	}
 	if passwords := r.storeSecrets(); len(passwords) > 0 {
 		next("Revoke its key at %s. Its backups stay in %s. They can be read with %s alone, which from now on is in the history of the repository: note the commit.",
 			code(r.fleet.Store.Endpoint.V), code(r.fleet.Store.Bucket.V), codes(passwords))
 	}
 	next("Erase its disk, and give the machine back.")
+}
+
+// knownTo are the host's clients of providers elsewhere.
+func (r *runbook) knownTo() (clients []string) {
+	for _, l := range r.fleet.Logins() {
+		if p := r.fleet.Provider(l.Login); l.Host == r.host && (p == nil || p.Host != r.host) {
+			clients = append(clients, fmt.Sprintf("   - %s at %s", code(l.Login.Client.V), code(l.Login.Through.V)))
+		}
+	}
+	return clients
 }
 
 // ends reports whether a secret belongs to what cannot move.

@@ -118,34 +118,38 @@ func group(name string, rules *doc.Node) *doc.Node {
 // what was never measured is no series.
 func expected(f *fleet.Fleet, p watch.Place) *doc.Node {
 	rules := items()
-	add := func(record string, h *fleet.Host, labels ...string) {
+	add := func(record string, h *fleet.Host, value string, labels ...string) {
 		all := doc.Obj("host", doc.Str(h.Name.V, h.Pos), "environment", doc.Str(h.Environment.V, h.Pos))
 		for i := 0; i < len(labels); i += 2 {
 			all.Set(labels[i], doc.Str(labels[i+1], h.Pos))
 		}
-		rules.Items = append(rules.Items, doc.Obj("record", doc.Str(record, h.Pos), "expr", doc.Str("vector(1)", h.Pos), "labels", all))
+		rules.Items = append(rules.Items, doc.Obj("record", doc.Str(record, h.Pos), "expr", doc.Str("vector("+value+")", h.Pos), "labels", all))
 	}
 	for _, h := range f.Hosts {
 		if !p.Sees(h) {
 			continue
 		}
 		if h != p.Host && f.Tunnels(h) && f.Tunnels(p.Host) {
-			add("gen_expected_peer", h, "from", p.Host.Name.V, "peer", h.Mesh.PublicKey.V)
+			add("gen_expected_peer", h, "1", "from", p.Host.Name.V, "peer", h.Mesh.PublicKey.V)
 		}
 		for _, d := range f.Drills(h) {
-			add("gen_expected_drill", h, "service", d.Service.Name)
+			add("gen_expected_drill", h, "1", "service", d.Service.Name)
 		}
+		measured := measures(h, "podman_container_mem_usage_bytes")
 		for _, s := range h.Services {
 			for _, name := range owned(f, h, s) {
-				add("gen_owned_unit", h, "service", s.Name, "name", name)
+				add("gen_owned_unit", h, "1", "service", s.Name, "name", name)
 			}
 			for _, c := range s.V.Containers {
 				if !c.V.Oneshot.V {
-					add("gen_expected_unit", h, "service", s.Name, "name", ContainerUnit(s.Name, c.Name))
+					add("gen_expected_unit", h, "1", "service", s.Name, "name", ContainerUnit(s.Name, c.Name))
+				}
+				if measured && c.V.Memory.Set {
+					add("gen_expected_memory_bytes", h, bytesOf(c.V.Memory.V), "service", s.Name, "name", fleet.ContainerName(s.Name, c.Name))
 				}
 			}
 			if f.BacksUp(h, s.V) {
-				add("gen_expected_backup", h, "service", s.Name)
+				add("gen_expected_backup", h, "1", "service", s.Name)
 			}
 			if stopped(f, h, s.V) {
 				planned := `max_over_time(node_systemd_unit_state{host="` + h.Name.V + `",name="` + fleet.BackupUnit(s.Name) + `.service",state="activating"}[10m]) == 1`
@@ -155,6 +159,29 @@ func expected(f *fleet.Fleet, p watch.Place) *doc.Node {
 		}
 	}
 	return group("expected", rules)
+}
+
+// measures reports whether something on a host says that it has a metric.
+func measures(h *fleet.Host, name string) bool {
+	for _, s := range h.Services {
+		for _, c := range s.V.Containers {
+			for _, m := range c.V.Metrics {
+				if watch.Exported(name, []*watch.Target{{Metrics: m.V}}) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// bytesOf is an amount of memory as PromQL computes it.
+func bytesOf(size string) string {
+	n := strings.TrimRight(size, "KMGT")
+	if power := strings.Index("KMGT", size[len(n):]) + 1; size != n {
+		return n + " * 1024 ^ " + strconv.Itoa(power)
+	}
+	return n
 }
 
 // owned are the units that a host runs for a service, so that what is said of one
@@ -192,7 +219,7 @@ func alertExpr(f *fleet.Fleet, h *fleet.Host, s fleet.Entry[*fleet.Service], a *
 }
 
 // alertRules are the alerts of a service as a Prometheus sees them. Those that
-// look at the whole fleet are its own alone, and keep the labels of what they find.
+// look at the whole fleet keep the labels of what they find.
 func alertRules(f *fleet.Fleet, p watch.Place, h *fleet.Host, s fleet.Entry[*fleet.Service]) *doc.Node {
 	rules := items()
 	rules.Pos = s.Pos
@@ -218,42 +245,63 @@ func alertRules(f *fleet.Fleet, p watch.Place, h *fleet.Host, s fleet.Entry[*fle
 	return rules
 }
 
-// Alerts are those of a service that a Prometheus evaluates.
+// Alerts are those of a service that a Prometheus evaluates: not what another
+// Prometheus sees of the whole fleet.
 func Alerts(p watch.Place, h *fleet.Host, s fleet.Entry[*fleet.Service]) (all fleet.Map[*fleet.Alert]) {
 	if !p.Sees(h) {
 		return nil
 	}
+	another := slices.ContainsFunc(watch.Places(h, "rules"), func(o watch.Place) bool {
+		return o.Service.Name == s.Name && (h != p.Host || s.Name != p.Service.Name)
+	})
 	for _, a := range s.V.Alerts {
-		if !a.V.Fleet.V || h == p.Host && s.Name == p.Service.Name {
+		if !a.V.Fleet.V || !another {
 			all = append(all, a)
 		}
 	}
 	return all
 }
 
-// modules adds to the blackbox exporter's file a module for each probe that
-// looks at the body of an answer, which only a module can do.
-func modules(f *fleet.Fleet, l *exposure.Ledger, h *fleet.Host, files []*tree.File) {
+// modules are the files of a host's blackbox exporters that hold their modules,
+// with another one for each probe that looks at the body of an answer, which only
+// a module can do.
+func modules(f *fleet.Fleet, l *exposure.Ledger, h *fleet.Host) (files []*tree.File) {
 	for _, b := range watch.Places(h, "modules") {
-		dir := FilePath(b.Service.Name, b.Container.Name, b.Dir)
-		i := slices.IndexFunc(files, func(f *tree.File) bool { return path.Dir(f.Path) == dir && f.Doc != nil && f.Doc.Get("modules") != nil })
-		if i < 0 {
-			continue
-		}
-		all := files[i].Doc.Get("modules").Clone()
-		for _, p := range watch.Prometheis(f) {
-			for _, e := range watch.Probes(f, l, p) {
-				base := all.Get(e.Module, "http")
-				if e.Body != "" && e.By != nil && e.By.Host == h && e.By.Service.Name == b.Service.Name && base != nil && all.Get(moduleOf(e)) == nil {
-					m := all.Get(e.Module).Clone()
-					m.Get("http").Set("fail_if_body_not_matches_regexp", items(doc.Str(e.Body, e.Pos)))
-					all.Set(moduleOf(e), m)
+		for _, e := range b.Container.V.Files {
+			if !holdsModules(b.Container.V, e) {
+				continue
+			}
+			all := e.V.YAML.Get("modules").Clone()
+			for _, p := range watch.Prometheis(f) {
+				for _, probe := range watch.Probes(f, l, p) {
+					if probe.Body != "" && probe.By != nil && probe.By.Host == h && probe.By.Service.Name == b.Service.Name {
+						addModule(all, probe)
+					}
 				}
 			}
+			whole := *e.V
+			whole.YAML = doc.Obj("modules", all)
+			e.V = &whole
+			files = append(files, file(FilePath(b.Service.Name, b.Container.Name, e.Name), e, "services."+b.Service.Name+".containers."+b.Container.Name))
 		}
-		files[i].Doc = doc.Obj("modules", all)
-		files[i].Body = files[i].Doc.YAML(madeBy("services." + b.Service.Name + ".containers." + b.Container.Name))
 	}
+	return files
+}
+
+// holdsModules reports whether a container's file is one that modules fill.
+func holdsModules(c *fleet.Container, e fleet.Entry[*fleet.File]) bool {
+	d, ok := c.Derived.Get(path.Dir(e.Name))
+	return ok && d.V == "modules" && e.V.YAML != nil && e.V.YAML.Get("modules") != nil
+}
+
+// addModule adds what a probe asks with: its module, and that the body matches.
+func addModule(all *doc.Node, probe *watch.Probe) {
+	if all.Get(probe.Module, "http") == nil || all.Get(moduleOf(probe)) != nil {
+		return
+	}
+	m := all.Get(probe.Module).Clone()
+	m.Get("http").Set("fail_if_body_not_matches_regexp", items(doc.Str(probe.Body, probe.Pos)))
+	all.Set(moduleOf(probe), m)
 }
 
 // alertTests are promtool's proofs of the alerts of a Prometheus, one file for
