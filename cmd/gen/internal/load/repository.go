@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
@@ -31,6 +32,9 @@ const languageVersion = "v0.17.0"
 // most is the size above which a file is not CUE that somebody wrote.
 const most = 4 << 20
 
+// nested is the number of brackets in each other above which it is not, either.
+const nested = 1000
+
 // A repository is the user's files while they are read.
 type repository struct {
 	root     fs.FS
@@ -38,15 +42,25 @@ type repository struct {
 	pkg      string   // the name of the package in hosts/
 	files    []source // hosts/*.cue, sorted by name
 	places   places
-	whole    map[string]bool // hosts that are not only fields and services by their names; "" if none is
+	shares   map[string][]string // by host, names of the user's own that services are taken from
+	whole    map[string]bool     // hosts that are not only fields and services by their names; "" if none is
 	context  *build.Context
 	imports  map[string]*dependency // by what import clauses say
 	findings []*finding.Finding
+	unread   bool              // a file could not be read, and what is missing may be in it
 	changes  map[string]change // by place, to see what the rest makes of a mistake
 
-	ownFiles      []string // of packages of the repository's own
-	taken         []string // by them, from the catalogue
-	hiddenImports []string // places where a field hides one
+	ownFiles      []string          // of packages of the repository's own
+	taken         []string          // by them, from the catalogue
+	meant         map[string]string // fleet or hosts, by how it is misspelt
+	hiddenImports []string          // places where a field hides one
+	hiding        []hiding
+}
+
+// A hiding is the finding that a field hides an import, and the field's place.
+type hiding struct {
+	found *finding.Finding
+	field string
 }
 
 // A source is one file of hosts/ and the hosts it declares.
@@ -98,7 +112,7 @@ func (r *repository) readModule() {
 
 // readHosts reads hosts/*.cue and notes which hosts each file declares.
 func (r *repository) readHosts() {
-	r.places, r.whole = places{}, map[string]bool{}
+	r.places, r.shares, r.whole, r.meant = places{}, map[string][]string{}, map[string]bool{}, map[string]string{}
 	for _, p := range (folder{r.root, "hosts", "hosts"}).parse(r.list("hosts"), nil) {
 		r.findings = append(r.findings, p.findings...)
 		f := p.syntax
@@ -134,10 +148,10 @@ func (r *repository) readHosts() {
 	}
 }
 
-// complete reports whether every file could be read: without one of them, all
-// others would seem to be full of mistakes.
+// complete reports whether every file could be read: without one of them, only
+// what stands in the others can be wrong, and not what is missing there.
 func (r *repository) complete() bool {
-	hideNothing := []finding.Code{finding.Embedded, finding.TopLevel, finding.Reference, finding.OtherHost}
+	hideNothing := []finding.Code{finding.Embedded, finding.TopLevel, finding.Reference, finding.OtherHost, finding.Ignored, finding.BadText}
 	return !slices.ContainsFunc(r.findings, func(f *finding.Finding) bool { return !slices.Contains(hideNothing, f.Code) })
 }
 
@@ -184,6 +198,11 @@ func (r *repository) parse(name string, text []byte, err error) *ast.File {
 			Hintf("the first wrong byte is in line %d, column %d; save the file as UTF-8", line, column)
 		return nil
 	}
+	if deepest(text) > nested {
+		r.find(finding.Unreadable, FilePos(name), "the file has more than %d brackets in each other", nested).
+			Hintf("nobody writes that; give it another name or move it away, if it is not part of the fleet")
+		return nil
+	}
 	f, err := parseFile(name, text)
 	lines := map[int]bool{}
 	for _, e := range cueerrors.Errors(err) {
@@ -198,8 +217,24 @@ func (r *repository) parse(name string, text []byte, err error) *ast.File {
 		return nil
 	}
 	r.refuse(f)
+	r.refuseUnseen(name, text)
 	spoil(f, r.changes)
 	return f
+}
+
+// deepest is how many brackets are open at most in a text.
+func deepest(text []byte) (most int) {
+	depth := 0
+	for _, b := range text {
+		switch b {
+		case '{', '[', '(':
+			depth++
+			most = max(most, depth)
+		case '}', ']', ')':
+			depth = max(0, depth-1)
+		}
+	}
+	return most
 }
 
 // parseFile leaves out comments: only findings need them, and they are a fifth of the work.
@@ -271,6 +306,31 @@ func (r *repository) refuse(f *ast.File) {
 		return true
 	}, nil)
 }
+
+// refuseUnseen refuses characters that nobody sees, or that change the order in
+// which a line is seen: what is read there is not what gen reads. One a line.
+func (r *repository) refuseUnseen(name string, text []byte) {
+	line := -1 // of the last one
+	for i, b := range text {
+		if b < 0xE2 || i == 0 { // in UTF-8 all of them begin so, and a file may with a byte order mark
+			continue
+		}
+		c, _ := utf8.DecodeRune(text[i:])
+		if !unicode.Is(unseen, c) {
+			continue
+		}
+		if pos := placeAt(name, text, i); pos.Line() != line {
+			line = pos.Line()
+			r.find(finding.BadText, pos, "here is a character that nobody sees, U+%04X", c).
+				Hintf("it came with what was pasted: delete it, or write the line anew; in a text \\u%04x says that it is meant", c)
+		}
+	}
+}
+
+// unseen are blanks without a width, and marks of direction.
+var unseen = &unicode.RangeTable{R16: []unicode.Range16{{0x200B, 0x200B, 1}, {0x200E, 0x200F, 1}, {0x202A, 0x202E, 1}, {0x2060, 0x2060, 1}, {0x2066, 0x2069, 1}, {0xFEFF, 0xFEFF, 1}}}
+
+func lineAt(p token.Pos) string { return fmt.Sprintf("%s:%d", p.Filename(), p.Line()) }
 
 // refuseSpread refuses files of a package in a directory above it: plain cue
 // reads them into the package, and gen does not.
