@@ -135,15 +135,31 @@ func (r *repository) load(pos token.Pos, spec string) *build.Instance {
 		dep.binarys, dep.needed = d, func() []string { return (&repository{root: d.files}).list(d.dir) }
 	case ok:
 		dep.missing = !r.fill(dep.Instance, pos, p, d)
+	case r.moduleIsWrong():
+		// it may be a package of the module's
 	default:
 		r.find(finding.Import, pos, "there is no package %q", spec).
-			Hintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (cue.mod/module.cue)", Module)
+			Hint = finding.DidYouMean(spec, []string{Module + "/schema", Module + "/services", r.inModule(p.Path)},
+			fmt.Sprintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (%s)", Module, moduleFile))
 	}
 	if dep.missing && len(dep.Files) == 0 {
 		dep.Complete() // so that CUE does not do it later, on two processors
 	}
 	dep.broken = dep.broken || len(r.findings) > before && !dep.missing || slices.ContainsFunc(dep.Imports, r.broken)
 	return dep.Instance
+}
+
+// moduleIsWrong reports whether what the repository's module is called may be wrong.
+func (r *repository) moduleIsWrong() bool {
+	return slices.ContainsFunc(r.findings, func(f *finding.Finding) bool { return f.Pos.Filename() == moduleFile })
+}
+
+// inModule is the path of a package of the repository's own by another module's.
+func (r *repository) inModule(spec string) string {
+	if _, dir, ok := strings.Cut(spec, "/"); ok && r.module != "" && len(r.list(dir)) > 0 {
+		return r.module + "/" + dir
+	}
+	return Module + "/schema"
 }
 
 func (r *repository) broken(inst *build.Instance) bool { return r.imports[inst.ImportPath].broken }
@@ -178,7 +194,7 @@ func (r *repository) fill(inst *build.Instance, pos token.Pos, p ast.ImportPath,
 		r.taken = append(r.taken, taken(f.syntax)...)
 	}
 	within.refuseSpread(d.dir, p.Qualifier)
-	if len(files) == 0 && len(within.findings) == 0 {
+	if len(files) == 0 && len(within.findings) == 0 && !r.moduleIsWrong() {
 		r.find(finding.Import, pos, "there is no package %s in %s", p.Qualifier, d.shown).
 			Hintf("put a file there that begins with: package %s", p.Qualifier)
 	}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"unicode"
@@ -34,6 +36,8 @@ const most = 4 << 20
 
 // nested is the number of brackets in each other above which it is not, either.
 const nested = 1000
+
+const moduleFile = "cue.mod/module.cue"
 
 // A repository is the user's files while they are read.
 type repository struct {
@@ -77,7 +81,7 @@ type source struct {
 
 func (r *repository) readModule() {
 	r.context = build.NewContext(build.Loader(r.load))
-	const name = "cue.mod/module.cue"
+	const name = moduleFile
 	text, err := read(r.root, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -86,14 +90,15 @@ func (r *repository) readModule() {
 	if f == nil {
 		return
 	}
-	var language bool
+	var language, module bool
 	for _, d := range f.Decls {
 		field, ok := d.(*ast.Field)
 		if !ok {
 			continue
 		}
-		switch label(field) {
+		switch name := label(field); name {
 		case "module":
+			module = true
 			if lit, ok := field.Value.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 				r.module = ast.ParseImportPath(strings.Trim(lit.Value, `"`)).Path
 			} else {
@@ -102,13 +107,51 @@ func (r *repository) readModule() {
 			}
 		case "language":
 			language = true
+			r.readLanguage(field)
+		case "source", "deps", "custom":
+		default:
+			r.find(finding.UnknownField, field.Pos(), "the module has no field %q", name).
+				Hint = finding.DidYouMean(name, []string{"module", "language"}, "its fields are module, language, source, deps, custom")
+			module, language = module || finding.DidYouMean(name, []string{"module"}, "") != "", language || finding.DidYouMean(name, []string{"language"}, "") != ""
 		}
+	}
+	if !module {
+		r.find(finding.Required, FilePos(name), "%s does not say what the module is called", name).
+			Hintf("add module: \"home.example\": packages of your own are imported as home.example/…")
+	}
+	if r.module == Module && len(r.list("schema")) == 0 {
+		r.find(finding.Import, FilePos(name), "%s is the name of the module that has the schema, and this one has none", Module).
+			Hintf("give it a name of its own: module: \"home.example\"")
 	}
 	if !language {
 		r.find(finding.Required, FilePos(name), "%s does not say which version of CUE it is written in", name).
 			Hintf("add language: version: %q", languageVersion)
 	}
 }
+
+// readLanguage checks the version of CUE that the module says it is written in.
+func (r *repository) readLanguage(field *ast.Field) {
+	eachField(field.Value, func(v *ast.Field) {
+		lit, ok := v.Value.(*ast.BasicLit)
+		if label(v) != "version" || !ok {
+			return
+		}
+		minor := -1
+		if g := versionOfCUE.FindStringSubmatch(lit.Value); g != nil {
+			minor, _ = strconv.Atoi(g[1])
+		}
+		switch newest, _ := strconv.Atoi(versionOfCUE.FindStringSubmatch(strconv.Quote(languageVersion))[1]); {
+		case minor < 0:
+			r.find(finding.Value, v.Value.Pos(), "version is %s, which is not a version of CUE", short(lit.Value)).
+				Hintf("write version: %q", languageVersion)
+		case minor > newest:
+			r.find(finding.Value, v.Value.Pos(), "version is %s, and this gen has CUE %s", lit.Value, languageVersion).
+				Hintf("write version: %q, or take a newer gen", languageVersion)
+		}
+	})
+}
+
+var versionOfCUE = regexp.MustCompile(`^"v0\.([0-9]+)\.[0-9]+(-[0-9A-Za-z.-]+)?"$`)
 
 // readHosts reads hosts/*.cue and notes which hosts each file declares.
 func (r *repository) readHosts() {
