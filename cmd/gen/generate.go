@@ -85,6 +85,10 @@ func (c *command) enter() int {
 		err = errors.New(c.dir + " is not a directory")
 	}
 	if err != nil {
+		var p *os.PathError
+		if errors.As(err, &p) {
+			err = fmt.Errorf("%s: %w", c.dir, p.Err)
+		}
 		return c.misused("%v", err)
 	}
 	c.progress.say("reading")

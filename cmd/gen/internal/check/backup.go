@@ -313,6 +313,8 @@ func (c *checker) retention() {
 	if c.fleet.Store == nil {
 		return
 	}
+	own := &hostChecker{checker: c, host: &fleet.Host{Name: fleet.Val[string]{V: "fleet"}}}
+	own.reference(c.fleet.Store.Kopia.V, "store", at(c.fleet.Store.Kopia.Pos, c.fleet.Pos))
 	lock, notice, who := c.fleet.Store.Lock.V*day, 0, ""
 	for _, h := range c.fleet.Hosts {
 		if len(c.fleet.BackedUp(h)) == 0 {

@@ -18,12 +18,15 @@ func Fleet(f *fleet.Fleet) []*finding.Finding {
 	c := &checker{fleet: f, ledger: exposure.Of(f)}
 	c.publicNames()
 	c.logins()
-	if !f.Partial { // else what is missing may only be unread
+	if f.Domain.Set { // else what all hosts share is unread
+		c.addresses()
 		c.mesh()
 		c.zones()
 		c.aliases()
 		c.meshKeys()
 		c.secrets()
+	}
+	if !f.Partial { // else what is missing may only be unread
 		c.watched()
 		c.signedOn()
 		c.repositories()

@@ -151,15 +151,19 @@ func (c *hostChecker) allowed() {
 		}
 	}
 	var named []string
+	meant := map[string]bool{} // by names that are misspelt
 	for _, v := range c.host.Internet {
 		named = append(named, v.V)
 		if facing[v.V] == nil {
 			f := c.find(finding.Opening, at(v.Pos, c.host.Pos), "%s may face the internet, and has no port for it", v.V)
 			f.Hint = finding.DidYouMean(v.V, sortedKeys(facing), "leave it out of internet:")
+			for name := range facing {
+				meant[name] = meant[name] || finding.DidYouMean(v.V, []string{name}, "") != ""
+			}
 		}
 	}
 	for _, name := range sortedKeys(facing) {
-		if s := facing[name]; !slices.Contains(named, name) {
+		if s := facing[name]; !slices.Contains(named, name) && !meant[name] {
 			c.find(finding.Opening, s.Pos, "%s opens %s to the internet, and the host does not say that it may", name, s.At()).
 				Hintf("add %q to internet: of %s, or give the port another audience", name, c.host.Name.V)
 		}

@@ -15,6 +15,24 @@ import (
 	"gen.example/cmd/gen/internal/podman"
 )
 
+// addresses finds two hosts that bind one address of the internet. Behind a NAT
+// they say which they bind: listen.
+func (c *checker) addresses() {
+	taken := map[string]*fleet.Host{}
+	for _, h := range c.fleet.Hosts {
+		for _, v := range []fleet.Val[string]{h.Address, h.Address6} {
+			if v.V == "" || v.V != h.Listen.V && v.V != h.Bind6().V {
+				continue
+			}
+			if first := taken[v.V]; first != nil && first != h {
+				c.find(finding.Address, at(v.Pos, h.Pos), "%s and %s both have the address %s", first.Name.V, h.Name.V, v.V).And(first.Address.Pos).
+					Hintf("give each host its own; behind a NAT each says what it binds itself: listen: \"192.168.0.2\"")
+			}
+			taken[v.V] = h
+		}
+	}
+}
+
 // mesh checks the private network and each host's place in it.
 func (c *checker) mesh() {
 	m := c.fleet.Mesh

@@ -36,12 +36,13 @@ func (c *hostChecker) proxy() {
 			}
 		}
 	}
+	var routed []string
+	var where []token.Pos
 	for _, s := range c.host.Services {
 		for _, cont := range s.V.Containers {
 			for _, r := range cont.V.Routes {
-				if len(proxies) == 0 {
-					c.find(finding.Proxy, at(r.Pos, s.Pos), "%s has a route, and the host has no proxy", s.Name).
-						Hintf("add services: traefik: catalog.#Traefik & {acme: email: …}")
+				if !slices.Contains(routed, s.Name) {
+					routed, where = append(routed, s.Name), append(where, r.Pos, s.Pos)
 				}
 				if cont.V.HostNetwork.V {
 					c.find(finding.Proxy, at(cont.V.HostNetwork.Pos, r.Pos, s.Pos), "%s has a route and is on the host's network, which the proxy does not share", fleet.ContainerName(s.Name, cont.Name)).
@@ -49,6 +50,14 @@ func (c *hostChecker) proxy() {
 				}
 			}
 		}
+	}
+	if len(proxies) == 0 && len(routed) > 0 {
+		has := "has a route"
+		if len(routed) > 1 {
+			has = "have routes"
+		}
+		c.find(finding.Proxy, where[:2], "%s %s, and the host has no proxy", strings.Join(routed, ", "), has).
+			Hintf("add services: traefik: catalog.#Traefik & {acme: email: …}")
 	}
 	if len(proxies) > 0 {
 		c.entryPoints(proxies[0])

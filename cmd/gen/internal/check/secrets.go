@@ -22,20 +22,22 @@ const demonstration = "age1hyr6gw64me2jj74pd4jlq30f9w6gl098sfdq4f4x8u46wrpdz5sq4
 // against mistakes: a tag has 32 bits, and operators can only be counted. The
 // proof is gen secret verify, and that a host decrypts all before it touches anything.
 func (c *checker) secrets() {
-	s := &secretChecker{checker: c, wanted: c.fleet.Wanted(), byTag: map[string]string{}}
+	s := &secretChecker{checker: c, wanted: c.fleet.Wanted(), byTag: map[string]string{}, twice: map[string]bool{}, copies: map[string]bool{}}
 	s.operators()
 	s.keys()
 	s.inTheClear()
 	s.ciphertexts()
+	s.shared()
 	s.readers()
 	s.counts()
-	s.shared()
 }
 
 type secretChecker struct {
 	*checker
 	wanted []*fleet.Wanted
 	byTag  map[string]string // hosts by the tag of their own key
+	twice  map[string]bool   // tags of keys that two hosts have
+	copies map[string]bool   // secrets that are those of another environment
 }
 
 func secretFile(name string) string { return load.SecretsDir + "/" + name + ".age" }
@@ -84,6 +86,7 @@ func (s *secretChecker) keys() {
 		case key.Wrong != nil:
 			s.find(finding.HostKey, public, "%s's public key is none: %v", name, key.Wrong).Hintf("bring it back, or make a new identity: gen secret init-host -force %s", name)
 		case s.byTag[key.Tag] != "":
+			s.twice[key.Tag] = true
 			s.find(finding.HostKey, public, "%s and %s have the same identity", s.byTag[key.Tag], name).
 				And(load.FilePos(keyFile(s.byTag[key.Tag])+".pub")).Hintf("make another: gen secret init-host -force %s", name)
 		}
@@ -133,10 +136,11 @@ func (s *secretChecker) ciphertexts() {
 			s.find(finding.NotAge, place, "the file is armored, and age files here are binary").Hintf("encrypt it without -a")
 		case c.Wrong != nil:
 			s.find(finding.NotAge, place, "the file is not an age file: %v", c.Wrong).Hintf(leaked)
-		case !used[name] && s.tunnelKey(name):
+		case used[name] || s.fleet.Partial || s.ofLostDrills(name):
+		case s.tunnelKey(name):
 			s.find(finding.UnusedSecret, place, "nothing uses the secret %s: its host does not say its public half", name).
 				Hintf("say mesh: publicKey: of the host; wg pubkey derives it from what gen secret show %s prints", name)
-		case !used[name]:
+		default:
 			s.find(finding.UnusedSecret, place, "nothing uses the secret %s", name).
 				Hint = finding.DidYouMean(name, missing, "remove it: git rm "+secretFile(name))
 		}
@@ -168,13 +172,13 @@ func (s *secretChecker) readers() {
 	notFor, stranger := groups{}, groups{}
 	for _, w := range s.wanted {
 		c := s.fleet.Ciphertexts[w.Name]
-		if c.Age == nil {
+		if c.Age == nil || s.copies[w.Name] {
 			continue
 		}
 		tags, known := c.Age.Tags(), true
 		for _, u := range w.Uses {
 			tag := s.fleet.Keys[u.Host.Name.V].Tag
-			own := s.byTag[tag] == u.Host.Name.V
+			own := s.byTag[tag] == u.Host.Name.V && !s.twice[tag]
 			known = known && own // a host without a key of its own may be any of the strangers
 			if own && !slices.Contains(tags, tag) {
 				notFor.add(u.Host.Name.V, w)
@@ -182,9 +186,12 @@ func (s *secretChecker) readers() {
 			tags = slices.DeleteFunc(tags, func(t string) bool { return t == tag })
 		}
 		for _, tag := range slices.Compact(tags) {
-			if host := s.byTag[tag]; host != "" {
+			host := s.byTag[tag]
+			switch {
+			case s.fleet.Partial || s.hangs(w, host):
+			case host != "":
 				stranger.add(host, w)
-			} else if known {
+			case known:
 				stranger.add("a key that no host has ("+tag+")", w)
 			}
 		}
@@ -204,6 +211,37 @@ func (s *secretChecker) readers() {
 			f.And(load.FilePos(secretFile(w.Name)))
 		}
 	}
+}
+
+// hangs reports whether a host would use a secret if a reference led where it is
+// meant to, which is a finding by itself: to a host whose backups it tries, or
+// to the provider through which people log in.
+func (s *secretChecker) hangs(w *fleet.Wanted, host string) bool {
+	if w.Short == fleet.BackupPassword && s.triesNobody(host) {
+		return true
+	}
+	return slices.ContainsFunc(w.Uses, func(u fleet.Use) bool {
+		service, ok := u.Host.Services.Get(w.Owner)
+		if !ok || service.Login == nil || service.Login.Secret.V != w.Short || s.fleet.Provider(service.Login) != nil {
+			return false
+		}
+		_, ours := s.fleet.Zone(service.Login.Through.V)
+		return ours
+	})
+}
+
+// ofLostDrills reports whether a secret is the key of a host's drills that lead nowhere.
+func (s *secretChecker) ofLostDrills(name string) bool {
+	return slices.ContainsFunc(s.fleet.Hosts, func(h *fleet.Host) bool {
+		return strings.HasPrefix(name, h.SecretName(h.Name.V, "drill-")) && s.triesNobody(h.Name.V)
+	})
+}
+
+// triesNobody reports whether a host is to try the backups of one that there is not.
+func (s *secretChecker) triesNobody(host string) bool {
+	names := hostNames(s.fleet)
+	i := slices.Index(names, host)
+	return i >= 0 && slices.ContainsFunc(s.fleet.Hosts[i].Backups.Drills, func(d fleet.Val[string]) bool { return !slices.Contains(names, d.V) })
 }
 
 // useBy are the places of a secret's use by a host.
@@ -258,6 +296,7 @@ func (s *secretChecker) shared() {
 		case other == nil:
 			first[payload] = w
 		case other.Uses[0].Host.Environment.V != w.Uses[0].Host.Environment.V:
+			s.copies[w.Name] = true
 			s.find(finding.SharedSecret, at(load.FilePos(secretFile(w.Name))), "%s is a copy of %s", w.Name, other.Name).
 				And(load.FilePos(secretFile(other.Name))).Hintf("give it a value of its own: gen secret rotate %s", w.Name)
 		}

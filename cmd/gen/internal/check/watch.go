@@ -40,13 +40,38 @@ type watchChecker struct {
 	probes  []*watch.Probe
 }
 
+// unreached is the finding that targets on one host cannot be asked, for one reason.
+func (w *watchChecker) unreached(ts ...*watch.Target) {
+	var names []string
+	where := at(ts[0].Host.Pos)
+	for _, t := range ts {
+		names = append(names, t.Job+" of "+t.Service)
+	}
+	if len(ts) == 1 {
+		where = at(ts[0].Pos, ts[0].Host.Pos)
+	}
+	why, hint := ts[0].Blocked(w.ledger, w.place)
+	w.find(finding.NotScraped, where, "%s: %s cannot ask the metrics %s: %s", ts[0].Host.Name.V, w.place.Service.Name, strings.Join(names, ", "), why).
+		Hintf("%s", hint)
+}
+
 // reached finds targets that cannot be asked, and public names that nobody
 // looks at from another host.
 func (w *watchChecker) reached() {
+	apart := map[*fleet.Host][]*watch.Target{} // what cannot be asked because of the host
 	for _, t := range w.targets {
-		if why, hint := t.Blocked(w.ledger, w.place); why != "" {
-			w.find(finding.NotScraped, at(t.Pos, t.Host.Pos), "%s: %s cannot ask the metrics %s of %s: %s", t.Host.Name.V, w.place.Service.Name, t.Job, t.Service, why).
-				Hintf("%s", hint)
+		if why, _ := t.Blocked(w.ledger, w.place); why == "" {
+			continue
+		}
+		if t.Host.ServesMetrics() {
+			w.unreached(t)
+		} else {
+			apart[t.Host] = append(apart[t.Host], t)
+		}
+	}
+	for _, h := range w.fleet.Hosts {
+		if len(apart[h]) > 0 {
+			w.unreached(apart[h]...)
 		}
 	}
 	said := map[*fleet.Host]bool{}

@@ -23,6 +23,7 @@ const (
 	Reference    Code = "GEN114"
 	OtherHost    Code = "GEN115"
 	Embedded     Code = "GEN116"
+	Ignored      Code = "GEN117"
 
 	Address     Code = "GEN201"
 	Overlap     Code = "GEN202"
@@ -123,6 +124,7 @@ var Meanings = []struct {
 	{Reference, "A name in CUE leads to nothing, or an import is hidden or not used."},
 	{OtherHost, "A host's CUE refers to another host. Each is evaluated without the others; what belongs together over hosts is gen's to join."},
 	{Embedded, "A service embeds its definition. CUE would take a misspelt parameter beside it for one of the service's own."},
+	{Ignored, "A host, or a field of one or of the fleet, is hidden (_name, #name) or has a mark (name?:, name!:), so that nothing would come of it."},
 	{Address, "An address or network is malformed, of the wrong family, or not where it must lie; or two hosts share one in the mesh."},
 	{Overlap, "Two networks of a host share addresses, so a packet could mean either."},
 	{PublicName, "Two services answer to the same public name, or it would need two answers of the DNS."},
@@ -167,7 +169,7 @@ var Meanings = []struct {
 	{KeyTooNew, "A key is newer than the podman of the host's operating system, which would drop the whole unit."},
 	{UnitValue, "A key has a value that makes no sense. Podman's generator passes it on, and the unit fails at its start."},
 	{Empty, "A service has nothing in it: its definition was forgotten."},
-	{BadText, "A text would break out of its line, or cannot be given to a program."},
+	{BadText, "A text would break out of its line, cannot be given to a program, or holds characters that nobody sees."},
 	{BadPath, "A path is not clean and absolute, holds characters with a meaning, or is outside what gen may write."},
 	{Contents, "A file has no contents, more than one kind of them, or some that its format cannot hold."},
 	{DataLine, "A data line is malformed or guards nothing."},

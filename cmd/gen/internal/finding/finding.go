@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
@@ -99,7 +100,7 @@ func (s Style) Print(w io.Writer, fs []*Finding) {
 // oneLine keeps a value of the user's from breaking the line it is quoted in.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.In(r, unicode.Cc, unicode.Cf) { // also what nobody sees
 			return '�'
 		}
 		return r

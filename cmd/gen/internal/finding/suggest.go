@@ -28,7 +28,8 @@ func DidYouMean(name string, names []string, otherwise string) string {
 }
 
 // distance is the number of letters to add, drop, replace or swap.
-func distance(a, b string) int {
+func distance(x, y string) int {
+	a, b := []rune(x), []rune(y)
 	prev2, prev := []int(nil), make([]int, len(b)+1)
 	for j := range prev {
 		prev[j] = j

@@ -21,7 +21,7 @@ func (d *diagnosis) place(m *mistake) token.Pos {
 		}
 		return unalias(x.field.Value).Pos()
 	}
-	if x := d.inOwnService(m.path); x != nil {
+	if x := d.inOwnService(m.path); x != nil && !d.asks(x, m) {
 		return x.field.Label.Pos()
 	}
 	for _, in := range []func(string) bool{inHosts, d.users} {
@@ -30,6 +30,9 @@ func (d *diagnosis) place(m *mistake) token.Pos {
 				return p
 			}
 		}
+	}
+	if x := d.maker(m); x != nil {
+		return x.field.Label.Pos()
 	}
 	if x := d.shared(m.path); x != nil {
 		return x.field.Label.Pos()
@@ -41,6 +44,61 @@ func (d *diagnosis) place(m *mistake) token.Pos {
 		return m.at
 	}
 	return FilePos(d.repository.files[0].name)
+}
+
+// asks reports whether a field of a definition is what asks the host for the value that is missing.
+func (d *diagnosis) asks(x *entry, m *mistake) bool {
+	made := false // from others, which lack theirs
+	ast.Walk(x.field.Value, func(n ast.Node) bool {
+		_, ok := n.(*ast.Interpolation)
+		made = made || ok
+		return true
+	}, nil)
+	return len(x.path) == len(m.path)-toService+1 && (m.kind == required || m.kind == vague && !made)
+}
+
+// maker is the field that makes a service from its definition, if something is
+// missing in the service around which nobody wrote anything else.
+func (d *diagnosis) maker(m *mistake) *entry {
+	if m.kind != required && m.kind != vague || !inService(m.path) {
+		return nil
+	}
+	for n := len(m.path); n > toService; n-- {
+		if len(d.via(m.path[:n])) > 0 {
+			return nil
+		}
+	}
+	for _, x := range d.via(m.path[:toService]) {
+		if definition(x.field.Value) != "" {
+			return x
+		}
+	}
+	return nil
+}
+
+// via are the user's fields at a path, also those under a name of the user's own
+// that a value around it is taken from.
+func (d *diagnosis) via(path []string) []*entry {
+	all := slices.Clone(d.fields[strings.Join(path, sep)])
+	for n := len(path) - 1; n > 0; n-- {
+		for _, x := range d.fields[strings.Join(path[:n], sep)] {
+			for _, name := range operands(x.field.Value) {
+				all = append(all, d.fields[strings.Join(append([]string{name}, path[n:]...), sep)]...)
+			}
+		}
+	}
+	return all
+}
+
+// operands are the names that a value is made of with &.
+func operands(x ast.Expr) []string {
+	switch x := unalias(x).(type) {
+	case *ast.Ident:
+		return []string{x.Name}
+	case *ast.BinaryExpr:
+		return append(operands(x.X), operands(x.Y)...)
+	}
+	return nil
 }
 
 // shared is the nearest thing around a path that stands under a name of the

@@ -171,6 +171,15 @@ func (e *evaluation) place(v cue.Value, path string) token.Pos {
 	if pos, ok := e.places[path]; ok {
 		return pos
 	}
+	if names := e.shares[e.host]; len(names) > 0 {
+		if below, ok := strings.CutPrefix(path, "hosts"+sep+e.host+sep+"services"); ok {
+			for _, name := range names {
+				if pos, ok := e.places[name+below]; ok {
+					return pos
+				}
+			}
+		}
+	}
 	return v.Pos()
 }
 

@@ -11,6 +11,7 @@ import (
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -52,7 +53,13 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 		}
 		changed := len(d.changes) > before || round > 0 && d.leaveOut(known)
 		rest := d.rest()
+		if d.acquit(ms, rest) {
+			rest = d.rest()
+		}
 		for _, m := range ms {
+			if d.unread && !m.isCertain() {
+				continue
+			}
 			if f := d.word(m, pkg, rest); f != nil {
 				fs = append(fs, f)
 			}
@@ -73,16 +80,18 @@ func (e *evaluation) explain(pkg cue.Value, err error) (fs []*finding.Finding) {
 func (d *diagnosis) twoDefinitions() (ms []*mistake) {
 	for _, key := range slices.Sorted(maps.Keys(d.fields)) {
 		path, of := strings.Split(key, sep), map[string]bool{}
-		if len(path) != toService || path[0] != "hosts" || path[1] != d.host || path[2] != "services" {
+		if len(path) != toService || !inService(path) || path[1] != d.host {
 			continue
 		}
-		for _, x := range d.fields[key] {
+		var made []*entry
+		for _, x := range d.via(path) {
 			if def := definition(x.field.Value); def != "" {
 				of[def] = true
+				made = append(made, x)
 			}
 		}
 		if len(of) > 1 {
-			ms = append(ms, &mistake{kind: value, path: path, format: "conflicting values", fields: d.fields[key]})
+			ms = append(ms, &mistake{kind: value, path: path, format: "conflicting values", fields: made})
 		}
 	}
 	return ms
@@ -110,6 +119,9 @@ func (d *diagnosis) stale(m *mistake) bool {
 		return false
 	}
 	return slices.ContainsFunc(d.opened, func(path []string) bool {
+		if m.kind == required && path[0] != "hosts" { // a name of the user's own, or a definition
+			return holds(m.path, path[1:])
+		}
 		if m.kind == required {
 			return len(path) <= len(m.path) && slices.Equal(path, m.path[:len(path)])
 		}
@@ -117,9 +129,19 @@ func (d *diagnosis) stale(m *mistake) bool {
 	})
 }
 
+// holds reports whether a path leads through another one.
+func holds(path, part []string) bool {
+	for i := range path {
+		if len(part) > 0 && i+len(part) <= len(path) && slices.Equal(path[i:i+len(part)], part) {
+			return true
+		}
+	}
+	return false
+}
+
 // rest is the package without the mistakes found so far, or no value.
 func (d *diagnosis) rest() cue.Value {
-	r := &repository{root: d.repository.root, module: d.module, pkg: d.pkg, files: d.repository.files, changes: d.changes}
+	r := &repository{root: d.repository.root, module: d.module, pkg: d.pkg, files: d.repository.files, meant: d.meant, changes: d.changes}
 	r.context = build.NewContext(build.Loader(r.load))
 	r.readImports()
 	inst, _ := r.instance(d.host)
@@ -157,10 +179,15 @@ type mistake struct {
 // v0.17.1, internal/core/adt and compile.
 func (d *diagnosis) mistakes(err error) (ms []*mistake) {
 	for _, e := range errors.Errors(err) {
+		if strings.Contains(e.Error(), "imported but not defined") {
+			continue // found when the import was resolved
+		}
 		m := &mistake{path: unquoted(e.Path())}
 		for inner := error(e); inner != nil; inner = errors.Unwrap(inner) {
 			if ce, ok := inner.(errors.Error); ok { // the innermost is the cause
-				m.format, m.args = ce.Msg()
+				if format, args := ce.Msg(); format != "" {
+					m.format, m.args = format, args
+				}
 				m.at = ce.Position()
 				m.places = append(m.places, errors.Positions(ce)...)
 			}
@@ -185,6 +212,12 @@ func (d *diagnosis) mistakes(err error) (ms []*mistake) {
 	return slices.DeleteFunc(ms, func(m *mistake) bool { return m.isHeader() && told[strings.Join(m.path, sep)] })
 }
 
+// isCertain reports whether a mistake is one whatever stands in files that could
+// not be read, or in hosts that are not written out.
+func (m *mistake) isCertain() bool {
+	return m.kind == unknown || m.kind == value && len(m.fields) > 0 && len(m.path) > 1
+}
+
 func kindOf(format string) kind {
 	for _, k := range []struct {
 		begins string
@@ -201,6 +234,7 @@ func kindOf(format string) kind {
 		{"incompatible ", value},
 		{"empty disjunction", value},
 		{"incomplete", vague},
+		{"key value of dynamic field must be concrete", vague},
 		{"non-concrete", vague},
 		{"unresolved disjunction", vague},
 	} {
@@ -290,11 +324,74 @@ func (d *diagnosis) takeOut(m *mistake) {
 			d.changes[m.key(x)] = removed
 		case strings.HasPrefix(m.format, "unreferenced alias"):
 			d.changes[m.key(x)] = unnamed
+		case m.kind == reference && d.operand(m.at) != nil:
+			d.changes[finding.Place(d.operand(m.at).Pos())] = opened
+			d.opened = append(d.opened, x.path)
 		default:
 			d.changes[m.key(x)] = opened
 			d.opened = append(d.opened, m.path, x.path)
 		}
 	}
+}
+
+// operand is the name around a place that is one side of an &: the other side
+// stays when it leads to nothing.
+func (d *diagnosis) operand(p token.Pos) ast.Expr {
+	for _, n := range d.around(p) {
+		b, ok := n.(*ast.BinaryExpr)
+		if !ok || b.Op != token.AND {
+			continue
+		}
+		at := p.Position().Offset
+		for _, side := range []ast.Expr{b.X, b.Y} {
+			if isName(side) && side.Pos().Position().Offset <= at && at < side.End().Position().Offset {
+				return side
+			}
+		}
+	}
+	return nil
+}
+
+func isName(x ast.Expr) bool {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return true
+	case *ast.SelectorExpr:
+		return isName(x.X)
+	}
+	return false
+}
+
+// acquit puts back those of several fields about one thing that fit into the rest
+// by themselves, if others do not. It reports whether there are any.
+func (d *diagnosis) acquit(ms []*mistake, rest cue.Value) (any bool) {
+	for _, m := range ms {
+		if m.kind != value || m.index != "" || len(m.fields) < 2 || !rest.Exists() {
+			continue
+		}
+		at := rest.LookupPath(selectors(rest, m.path))
+		wrong := slices.DeleteFunc(slices.Clone(m.fields), func(x *entry) bool { return fits(x.field.Value, at) })
+		if len(wrong) == 0 || len(wrong) == len(m.fields) {
+			continue
+		}
+		for _, x := range m.fields {
+			delete(d.changes, m.key(x))
+		}
+		m.fields = wrong
+		d.takeOut(m)
+		any = true
+	}
+	return any
+}
+
+// fits reports whether what is written may stand in a place, as far as it says by itself.
+func fits(x ast.Expr, at cue.Value) bool {
+	v := at.Context().CompileString(printed(x))
+	if v.Err() == nil {
+		return at.Unify(v).Err() == nil
+	}
+	_, block := unalias(x).(*ast.StructLit)
+	return !block && definition(x) == "" || at.IncompleteKind()&cue.StructKind != 0
 }
 
 // leaveOut leaves out the fields that lack a value now because theirs was
@@ -335,11 +432,14 @@ func inSchemaFile(name string) bool {
 	return strings.HasPrefix(name, Module+"/schema/") || strings.HasPrefix(name, "schema/")
 }
 
-// unquoted are the parts of a path without CUE's quotes.
+// unquoted are the parts of a path as labels say them.
 func unquoted(path []string) []string {
 	out := make([]string, len(path))
 	for i, p := range path {
-		out[i] = strings.Trim(p, `"`)
+		out[i] = p
+		if s, err := literal.Unquote(p); err == nil && strings.HasPrefix(p, `"`) {
+			out[i] = s
+		}
 	}
 	return out
 }

@@ -60,12 +60,17 @@ func explains(by, m *mistake, before bool) bool {
 	from := func(p token.Pos) bool {
 		return slices.ContainsFunc(by.fields, func(x *entry) bool { return x.spans(p) })
 	}
+	is := strings.Join(by.path, ".")
 	switch {
 	case by.kind == vague && m.kind != vague:
 		return false
+	case len(m.fields) > 0 && !slices.ContainsFunc(m.fields, func(x *entry) bool { return printed(x.field.Value) != is }):
+		return true // it is no more than the other's name
 	case m.kind == required && by.kind == unknown && finding.DidYouMean(by.name(), []string{m.name()}, "") != "" &&
 		slices.Equal(by.path[:len(by.path)-1], m.path[:len(m.path)-1]):
 		return true // the field is there, misspelt
+	case by.kind == value && len(by.fields) > 0 && m.kind == other && slices.Equal(by.path, m.path):
+		return true // it has not even the right type
 	case (by.kind == unknown || by.kind == value && len(by.fields) > 0) && len(by.path) < len(m.path) && slices.Equal(by.path, m.path[:len(by.path)]):
 		return true // the whole block is wrong
 	case m.index != "" && by.index == "" && len(by.fields) > 0 && len(m.fields) > 0 && by.fields[0].at() == m.fields[0].at():
@@ -75,7 +80,7 @@ func explains(by, m *mistake, before bool) bool {
 	case m.kind != vague:
 		return false
 	case by.kind != vague:
-		return sameService(m.path, by.path) || len(by.path) < toService // of the fleet or the host itself
+		return sameService(m.path, by.path) || !inService(by.path) // of the fleet or the host itself
 	case !sameService(m.path, by.path):
 		return false
 	}
@@ -88,6 +93,11 @@ func explains(by, m *mistake, before bool) bool {
 
 // toService is the length of the path hosts.H.services.S, below which a service's own begins.
 const toService = 4
+
+// inService reports whether a path leads to a service, or into it.
+func inService(path []string) bool {
+	return len(path) >= toService && path[0] == "hosts" && path[2] == "services"
+}
 
 // sameService reports whether two paths lead to one service.
 func sameService(a, b []string) bool {

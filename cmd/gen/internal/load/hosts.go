@@ -1,6 +1,7 @@
 package load
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -65,6 +66,12 @@ func (p places) noteField(f *ast.Field, path string) {
 // survey notes what a file of hosts/ declares: hosts by literal names, the
 // fleet's own part, and names that only CUE sees.
 func (r *repository) survey(f *ast.File, s *source) {
+	defer func() { // when names are right
+		for m := range marked(f) {
+			r.find(finding.Ignored, m.Label.Pos(), "%s has a mark before its colon, so that it is a rule and gives no value", label(m)).
+				Hintf("leave the mark out: %s: …", label(m))
+		}
+	}()
 	for _, d := range f.Decls {
 		switch d := d.(type) {
 		case *ast.Field:
@@ -95,7 +102,62 @@ func (r *repository) surveyField(d *ast.Field, s *source) {
 		r.places.noteField(d, "") // hosts may share what stands there
 	default:
 		f := r.find(finding.TopLevel, d.Pos(), "there is no field %q at the top level of hosts/", name)
-		f.Hint = finding.DidYouMean(name, []string{"fleet", "hosts"}, "it holds fleet: and hosts:; a name of your own begins with let, _ or #")
+		f.Hint = finding.DidYouMean(name, topLevel, "it holds fleet: and hosts:; a name of your own begins with let, _ or #")
+		for _, meant := range topLevel { // and is read as that
+			if name != "" && finding.DidYouMean(name, []string{meant}, "") != "" {
+				r.meant[name] = meant
+				relabel(d, meant)
+				r.surveyField(d, s)
+				return
+			}
+		}
+	}
+}
+
+var topLevel = []string{"fleet", "hosts"}
+
+// asMeant makes of a file's top level what survey took it for: without what does
+// not belong there, and with the right names.
+func (r *repository) asMeant(f *ast.File) {
+	f.Decls = slices.DeleteFunc(f.Decls, func(d ast.Decl) bool {
+		switch d := d.(type) {
+		case *ast.Field:
+			if meant := r.meant[label(d)]; meant != "" {
+				relabel(d, meant)
+			}
+			return false
+		case *ast.EmbedDecl, *ast.Comprehension, *ast.Ellipsis:
+			return true
+		}
+		return false
+	})
+	for m := range marked(f) {
+		m.Constraint = token.ILLEGAL
+	}
+}
+
+func relabel(d *ast.Field, name string) { d.Label = &ast.Ident{NamePos: d.Label.Pos(), Name: name} }
+
+// marked are the fields of the fleet and the hosts with a mark, name?: or name!:,
+// which makes a rule of them and gives no value.
+func marked(f *ast.File) iter.Seq[*ast.Field] {
+	return func(yield func(*ast.Field) bool) {
+		for _, d := range f.Decls {
+			top, ok := d.(*ast.Field)
+			if !ok || !slices.Contains(topLevel, label(top)) {
+				continue
+			}
+			ast.Walk(top, func(n ast.Node) bool {
+				field, ok := n.(*ast.Field)
+				if ok && strings.HasPrefix(label(field), "#") {
+					return false
+				}
+				if ok && (field.Constraint == token.OPTION || field.Constraint == token.NOT) {
+					yield(field)
+				}
+				return true
+			}, nil)
+		}
 	}
 }
 
@@ -112,10 +174,18 @@ func (r *repository) surveyHosts(d *ast.Field, s *source) {
 			if _, pattern := e.Label.(*ast.ListLit); pattern {
 				s.shared = true
 				r.whole[""] = r.whole[""] || !isTie(e.Value)
+			} else if id, ok := e.Label.(*ast.Ident); ok && strings.HasPrefix(id.Name, "_") || ok && strings.HasPrefix(id.Name, "#") {
+				r.find(finding.Ignored, e.Pos(), "%s is no host: nobody sees a name that begins with _ or #", id.Name).
+					Hintf("a host's name begins with a letter; what hosts share stands outside hosts:")
 			} else if name := label(e); name != "" {
 				s.hosts = append(s.hosts, name)
 				r.whole[name] = r.whole[name] || !inParts(e)
 				r.refuseEmbedding(e.Value)
+				eachField(e.Value, func(services *ast.Field) {
+					if label(services) == "services" {
+						r.shares[name] = append(r.shares[name], operands(services.Value)...)
+					}
+				})
 			} else {
 				r.find(finding.HostNames, e.Pos(), "a host's name is not written out").Hintf("hosts are declared by literal names")
 			}
@@ -270,6 +340,7 @@ func (r *repository) seenBy(host string, without []string) (files []*ast.File) {
 			continue
 		}
 		f := mustParse(s.name, s.text)
+		r.asMeant(f)
 		cut(f, func(path string) bool {
 			at, inHosts := strings.CutPrefix(path, "hosts"+sep)
 			name, field, inside := strings.Cut(at, sep)

@@ -53,7 +53,7 @@ func (d folder) parseFile(file string, changes map[string]change) parsed {
 type dependency struct {
 	*build.Instance      // nil for a package of CUE's own
 	read            bool // to its end
-	missing         bool // it leads nowhere, and so does what is taken from it
+	missing         bool // it leads nowhere, or not all of it could be read: nor may what is taken from it be there
 	broken          bool // it, or one that it imports, could not be read
 
 	binarys folder          // where its files are, if they are the binary's
@@ -134,16 +134,32 @@ func (r *repository) load(pos token.Pos, spec string) *build.Instance {
 	case d.files == fs.FS(schema.Files):
 		dep.binarys, dep.needed = d, func() []string { return (&repository{root: d.files}).list(d.dir) }
 	case ok:
-		r.fill(dep.Instance, pos, p, d)
+		dep.missing = !r.fill(dep.Instance, pos, p, d)
+	case r.moduleIsWrong():
+		// it may be a package of the module's
 	default:
 		r.find(finding.Import, pos, "there is no package %q", spec).
-			Hintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (cue.mod/module.cue)", Module)
+			Hint = finding.DidYouMean(spec, []string{Module + "/schema", Module + "/services", r.inModule(p.Path)},
+			fmt.Sprintf("gen serves %s/schema and %[1]s/services; a package of your own begins with your module's path (%s)", Module, moduleFile))
 	}
-	if dep.missing {
+	if dep.missing && len(dep.Files) == 0 {
 		dep.Complete() // so that CUE does not do it later, on two processors
 	}
 	dep.broken = dep.broken || len(r.findings) > before && !dep.missing || slices.ContainsFunc(dep.Imports, r.broken)
 	return dep.Instance
+}
+
+// moduleIsWrong reports whether what the repository's module is called may be wrong.
+func (r *repository) moduleIsWrong() bool {
+	return slices.ContainsFunc(r.findings, func(f *finding.Finding) bool { return f.Pos.Filename() == moduleFile })
+}
+
+// inModule is the path of a package of the repository's own by another module's.
+func (r *repository) inModule(spec string) string {
+	if _, dir, ok := strings.Cut(spec, "/"); ok && r.module != "" && len(r.list(dir)) > 0 {
+		return r.module + "/" + dir
+	}
+	return Module + "/schema"
 }
 
 func (r *repository) broken(inst *build.Instance) bool { return r.imports[inst.ImportPath].broken }
@@ -163,8 +179,8 @@ func (r *repository) folder(p ast.ImportPath) (d folder, found bool) {
 	return folder{}, false
 }
 
-// fill reads a package from its folder.
-func (r *repository) fill(inst *build.Instance, pos token.Pos, p ast.ImportPath, d folder) {
+// fill reads a package from its folder. It reports whether every file could be read.
+func (r *repository) fill(inst *build.Instance, pos token.Pos, p ast.ImportPath, d folder) bool {
 	within := &repository{root: d.files}
 	files := d.parse(within.list(d.dir), r.changes)
 	for _, f := range files {
@@ -178,12 +194,13 @@ func (r *repository) fill(inst *build.Instance, pos token.Pos, p ast.ImportPath,
 		r.taken = append(r.taken, taken(f.syntax)...)
 	}
 	within.refuseSpread(d.dir, p.Qualifier)
-	if len(files) == 0 && len(within.findings) == 0 {
+	if len(files) == 0 && len(within.findings) == 0 && !r.moduleIsWrong() {
 		r.find(finding.Import, pos, "there is no package %s in %s", p.Qualifier, d.shown).
 			Hintf("put a file there that begins with: package %s", p.Qualifier)
 	}
 	r.findings = append(r.findings, within.findings...)
 	r.add(inst, files)
+	return len(within.findings) == 0
 }
 
 // add gives a package its files, whose names the parser has resolved.
@@ -217,14 +234,15 @@ func (r *repository) missing(spec string) bool {
 func (r *repository) refuseUnused(f *ast.File) (unused bool) {
 	before := len(r.findings)
 	for s := range f.ImportSpecs() {
-		name, used, hidden := importName(s), false, (*ast.Ident)(nil)
+		name, used := importName(s), false
+		var hidden []*ast.Ident
 		ast.Walk(f, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.ImportDecl:
 				return false
 			case *ast.SelectorExpr:
-				if id, ok := n.X.(*ast.Ident); ok && id.Name == name && id.Node != ast.Node(s) && hidden == nil {
-					hidden = id
+				if id, ok := n.X.(*ast.Ident); ok && id.Name == name && id.Node != ast.Node(s) {
+					hidden = append(hidden, id)
 				}
 			case *ast.Ident:
 				used = used || n.Node == ast.Node(s)
@@ -232,11 +250,14 @@ func (r *repository) refuseUnused(f *ast.File) (unused bool) {
 			return true
 		}, nil)
 		switch {
-		case hidden != nil:
-			r.hiddenImports = append(r.hiddenImports, finding.Place(hidden.Pos()))
-			r.find(finding.Reference, hidden.Pos(), "%s is the field around it here, and hides the import", name).And(s.Pos()).
+		case len(hidden) > 0:
+			for _, id := range hidden {
+				r.hiddenImports = append(r.hiddenImports, finding.Place(id.Pos()))
+			}
+			found := r.find(finding.Reference, hidden[0].Pos(), "%s is the field around it here, and hides the import", name).And(s.Pos()).
 				Hintf("name the import otherwise: import %s %s", otherName(name), s.Path.Value)
-		case !used:
+			r.hiding = append(r.hiding, hiding{found, fieldAt(f, hidden[0].Node)})
+		case !used && isKnown(s):
 			r.find(finding.Reference, s.Pos(), "the import %s is never used", s.Path.Value).Hintf("leave it out")
 		}
 	}
@@ -247,6 +268,24 @@ func (r *repository) refuseUnused(f *ast.File) (unused bool) {
 		return true
 	}, nil)
 	return len(r.findings) > before
+}
+
+// fieldAt is the place of the field that a name leads to, "" if it leads to none.
+func fieldAt(f *ast.File, to ast.Node) (place string) {
+	ast.Walk(f, func(n ast.Node) bool {
+		if field, ok := n.(*ast.Field); ok && (ast.Node(field) == to || ast.Node(field.Value) == to) {
+			place = finding.Place(field.Label.Pos())
+		}
+		return true
+	}, nil)
+	return place
+}
+
+// isKnown reports whether an import is not one of CUE's own that there is not,
+// which is a finding by itself.
+func isKnown(s *ast.ImportSpec) bool {
+	spec := strings.Trim(s.Path.Value, `"`)
+	return strings.Contains(strings.Split(spec, "/")[0], ".") || isStandard(spec)
 }
 
 // otherName is a name for an import that no field of a host has.

@@ -34,11 +34,19 @@ func Fleet(root fs.FS, step ...func(done, total int)) (*fleet.Fleet, []*finding.
 	r.readHosts()
 	f := &fleet.Fleet{}
 	r.readSecrets(f)
-	if len(r.files) > 0 && r.complete() {
+	if r.unread = !r.complete(); len(r.files) > 0 {
 		r.evaluate(f, step)
 	}
+	r.findings = slices.DeleteFunc(r.findings, r.isUnseen)
 	f.Partial = len(r.findings) > 0
 	return f, r.findings
+}
+
+// isUnseen reports whether a finding comes from a character on its line that nobody sees.
+func (r *repository) isUnseen(f *finding.Finding) bool {
+	return f.Code != finding.BadText && slices.ContainsFunc(r.findings, func(g *finding.Finding) bool {
+		return g.Code == finding.BadText && lineAt(g.Pos) == lineAt(f.Pos)
+	})
 }
 
 // evaluate fills in the fleet's own part and the hosts, side by side. Findings
@@ -67,13 +75,14 @@ func (r *repository) evaluate(f *fleet.Fleet, step []func(done, total int)) {
 
 	for i := range jobs {
 		r.findings = merge(r.findings, found[i])
-		if hosts[i] != nil {
+		if hosts[i] != nil && !r.unread {
 			if f.Tunnels(hosts[i]) {
 				f.AskForTunnelKey(hosts[i])
 			}
 			f.Hosts = append(f.Hosts, hosts[i])
 		}
 	}
+	r.findings = slices.DeleteFunc(r.findings, r.isUnknown)
 	slices.SortFunc(f.Hosts, func(a, b *fleet.Host) int { return cmp.Compare(a.Name.V, b.Name.V) })
 	f.AskForBackupKeys()
 }
@@ -94,6 +103,15 @@ func merge(all, more []*finding.Finding) []*finding.Finding {
 		}
 	}
 	return all
+}
+
+// isUnknown reports whether a finding is that a field hides an import, and the
+// field is in no definition: then it goes, and the import is there again.
+func (r *repository) isUnknown(f *finding.Finding) bool {
+	i := slices.IndexFunc(r.hiding, func(h hiding) bool { return h.found == f })
+	return i >= 0 && slices.ContainsFunc(r.findings, func(g *finding.Finding) bool {
+		return g.Code == finding.UnknownField && finding.Place(g.Pos) == r.hiding[i].field
+	})
 }
 
 // read decodes what stands at a path of the package into dst, unless there are findings.

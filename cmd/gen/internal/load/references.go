@@ -21,7 +21,7 @@ import (
 func (d *diagnosis) wordReference(m *mistake, pkg cue.Value) *finding.Finding {
 	name := strings.Trim(fmt.Sprint(m.args[len(m.args)-1]), `"`)
 	of, x := d.selected(m.at)
-	if x != nil && slices.Contains(d.hiddenImports, finding.Place(x.Pos())) {
+	if slices.Contains(d.hiddenImports, finding.Place(m.at)) || x != nil && slices.Contains(d.hiddenImports, finding.Place(x.Pos())) {
 		return nil
 	}
 	switch {
@@ -46,6 +46,9 @@ func (d *diagnosis) wordReference(m *mistake, pkg cue.Value) *finding.Finding {
 		return f
 	}
 	known, _ := d.fieldsOf(pkg.LookupPath(cue.ParsePath(of)), nil, name)
+	if strings.HasPrefix(of, "_") {
+		known, _ = d.fieldsOf(pkg, strings.Split(of, "."), name)
+	}
 	if d.isAlias(m.at, of) && len(m.path) >= toService { // the definition's name for itself
 		known, _ = d.fieldsOf(pkg, m.path[:toService], name)
 	}
@@ -181,6 +184,14 @@ func (d *diagnosis) importHint(name string) string {
 		return fmt.Sprintf("import it: import %s %q", name, Module+"/services")
 	case "schema":
 		return fmt.Sprintf("import it: import %q", Module+"/schema")
+	}
+	switch strings.ToLower(name) {
+	case "yes", "on", "true":
+		return "it is written true"
+	case "no", "off", "false":
+		return "it is written false"
+	case "none", "nil", "nothing", "undefined", "default":
+		return "leave the line out to have the default"
 	}
 	if p := importOf(name); p != "" {
 		return fmt.Sprintf("import it: import %q", p)

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
@@ -31,6 +34,11 @@ const languageVersion = "v0.17.0"
 // most is the size above which a file is not CUE that somebody wrote.
 const most = 4 << 20
 
+// nested is the number of brackets in each other above which it is not, either.
+const nested = 1000
+
+const moduleFile = "cue.mod/module.cue"
+
 // A repository is the user's files while they are read.
 type repository struct {
 	root     fs.FS
@@ -38,15 +46,25 @@ type repository struct {
 	pkg      string   // the name of the package in hosts/
 	files    []source // hosts/*.cue, sorted by name
 	places   places
-	whole    map[string]bool // hosts that are not only fields and services by their names; "" if none is
+	shares   map[string][]string // by host, names of the user's own that services are taken from
+	whole    map[string]bool     // hosts that are not only fields and services by their names; "" if none is
 	context  *build.Context
 	imports  map[string]*dependency // by what import clauses say
 	findings []*finding.Finding
+	unread   bool              // a file could not be read, and what is missing may be in it
 	changes  map[string]change // by place, to see what the rest makes of a mistake
 
-	ownFiles      []string // of packages of the repository's own
-	taken         []string // by them, from the catalogue
-	hiddenImports []string // places where a field hides one
+	ownFiles      []string          // of packages of the repository's own
+	taken         []string          // by them, from the catalogue
+	meant         map[string]string // fleet or hosts, by how it is misspelt
+	hiddenImports []string          // places where a field hides one
+	hiding        []hiding
+}
+
+// A hiding is the finding that a field hides an import, and the field's place.
+type hiding struct {
+	found *finding.Finding
+	field string
 }
 
 // A source is one file of hosts/ and the hosts it declares.
@@ -63,7 +81,7 @@ type source struct {
 
 func (r *repository) readModule() {
 	r.context = build.NewContext(build.Loader(r.load))
-	const name = "cue.mod/module.cue"
+	const name = moduleFile
 	text, err := read(r.root, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -72,14 +90,15 @@ func (r *repository) readModule() {
 	if f == nil {
 		return
 	}
-	var language bool
+	var language, module bool
 	for _, d := range f.Decls {
 		field, ok := d.(*ast.Field)
 		if !ok {
 			continue
 		}
-		switch label(field) {
+		switch name := label(field); name {
 		case "module":
+			module = true
 			if lit, ok := field.Value.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 				r.module = ast.ParseImportPath(strings.Trim(lit.Value, `"`)).Path
 			} else {
@@ -88,7 +107,21 @@ func (r *repository) readModule() {
 			}
 		case "language":
 			language = true
+			r.readLanguage(field)
+		case "source", "deps", "custom":
+		default:
+			r.find(finding.UnknownField, field.Pos(), "the module has no field %q", name).
+				Hint = finding.DidYouMean(name, []string{"module", "language"}, "its fields are module, language, source, deps, custom")
+			module, language = module || finding.DidYouMean(name, []string{"module"}, "") != "", language || finding.DidYouMean(name, []string{"language"}, "") != ""
 		}
+	}
+	if !module {
+		r.find(finding.Required, FilePos(name), "%s does not say what the module is called", name).
+			Hintf("add module: \"home.example\": packages of your own are imported as home.example/…")
+	}
+	if r.module == Module && len(r.list("schema")) == 0 {
+		r.find(finding.Import, FilePos(name), "%s is the name of the module that has the schema, and this one has none", Module).
+			Hintf("give it a name of its own: module: \"home.example\"")
 	}
 	if !language {
 		r.find(finding.Required, FilePos(name), "%s does not say which version of CUE it is written in", name).
@@ -96,9 +129,33 @@ func (r *repository) readModule() {
 	}
 }
 
+// readLanguage checks the version of CUE that the module says it is written in.
+func (r *repository) readLanguage(field *ast.Field) {
+	eachField(field.Value, func(v *ast.Field) {
+		lit, ok := v.Value.(*ast.BasicLit)
+		if label(v) != "version" || !ok {
+			return
+		}
+		minor := -1
+		if g := versionOfCUE.FindStringSubmatch(lit.Value); g != nil {
+			minor, _ = strconv.Atoi(g[1])
+		}
+		switch newest, _ := strconv.Atoi(versionOfCUE.FindStringSubmatch(strconv.Quote(languageVersion))[1]); {
+		case minor < 0:
+			r.find(finding.Value, v.Value.Pos(), "version is %s, which is not a version of CUE", short(lit.Value)).
+				Hintf("write version: %q", languageVersion)
+		case minor > newest:
+			r.find(finding.Value, v.Value.Pos(), "version is %s, and this gen has CUE %s", lit.Value, languageVersion).
+				Hintf("write version: %q, or take a newer gen", languageVersion)
+		}
+	})
+}
+
+var versionOfCUE = regexp.MustCompile(`^"v0\.([0-9]+)\.[0-9]+(-[0-9A-Za-z.-]+)?"$`)
+
 // readHosts reads hosts/*.cue and notes which hosts each file declares.
 func (r *repository) readHosts() {
-	r.places, r.whole = places{}, map[string]bool{}
+	r.places, r.shares, r.whole, r.meant = places{}, map[string][]string{}, map[string]bool{}, map[string]string{}
 	for _, p := range (folder{r.root, "hosts", "hosts"}).parse(r.list("hosts"), nil) {
 		r.findings = append(r.findings, p.findings...)
 		f := p.syntax
@@ -134,10 +191,10 @@ func (r *repository) readHosts() {
 	}
 }
 
-// complete reports whether every file could be read: without one of them, all
-// others would seem to be full of mistakes.
+// complete reports whether every file could be read: without one of them, only
+// what stands in the others can be wrong, and not what is missing there.
 func (r *repository) complete() bool {
-	hideNothing := []finding.Code{finding.Embedded, finding.TopLevel, finding.Reference, finding.OtherHost}
+	hideNothing := []finding.Code{finding.Embedded, finding.TopLevel, finding.Reference, finding.OtherHost, finding.Ignored, finding.BadText}
 	return !slices.ContainsFunc(r.findings, func(f *finding.Finding) bool { return !slices.Contains(hideNothing, f.Code) })
 }
 
@@ -184,6 +241,11 @@ func (r *repository) parse(name string, text []byte, err error) *ast.File {
 			Hintf("the first wrong byte is in line %d, column %d; save the file as UTF-8", line, column)
 		return nil
 	}
+	if deepest(text) > nested {
+		r.find(finding.Unreadable, FilePos(name), "the file has more than %d brackets in each other", nested).
+			Hintf("nobody writes that; give it another name or move it away, if it is not part of the fleet")
+		return nil
+	}
 	f, err := parseFile(name, text)
 	lines := map[int]bool{}
 	for _, e := range cueerrors.Errors(err) {
@@ -198,8 +260,24 @@ func (r *repository) parse(name string, text []byte, err error) *ast.File {
 		return nil
 	}
 	r.refuse(f)
+	r.refuseUnseen(name, text)
 	spoil(f, r.changes)
 	return f
+}
+
+// deepest is how many brackets are open at most in a text.
+func deepest(text []byte) (most int) {
+	depth := 0
+	for _, b := range text {
+		switch b {
+		case '{', '[', '(':
+			depth++
+			most = max(most, depth)
+		case '}', ']', ')':
+			depth = max(0, depth-1)
+		}
+	}
+	return most
 }
 
 // parseFile leaves out comments: only findings need them, and they are a fifth of the work.
@@ -271,6 +349,31 @@ func (r *repository) refuse(f *ast.File) {
 		return true
 	}, nil)
 }
+
+// refuseUnseen refuses characters that nobody sees, or that change the order in
+// which a line is seen: what is read there is not what gen reads. One a line.
+func (r *repository) refuseUnseen(name string, text []byte) {
+	line := -1 // of the last one
+	for i, b := range text {
+		if b < 0xE2 || i == 0 { // in UTF-8 all of them begin so, and a file may with a byte order mark
+			continue
+		}
+		c, _ := utf8.DecodeRune(text[i:])
+		if !unicode.Is(unseen, c) {
+			continue
+		}
+		if pos := placeAt(name, text, i); pos.Line() != line {
+			line = pos.Line()
+			r.find(finding.BadText, pos, "here is a character that nobody sees, U+%04X", c).
+				Hintf("it came with what was pasted: delete it, or write the line anew; in a text \\u%04x says that it is meant", c)
+		}
+	}
+}
+
+// unseen are blanks without a width, and marks of direction.
+var unseen = &unicode.RangeTable{R16: []unicode.Range16{{0x200B, 0x200B, 1}, {0x200E, 0x200F, 1}, {0x202A, 0x202E, 1}, {0x2060, 0x2060, 1}, {0x2066, 0x2069, 1}, {0xFEFF, 0xFEFF, 1}}}
+
+func lineAt(p token.Pos) string { return fmt.Sprintf("%s:%d", p.Filename(), p.Line()) }
 
 // refuseSpread refuses files of a package in a directory above it: plain cue
 // reads them into the package, and gen does not.

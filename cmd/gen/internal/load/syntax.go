@@ -18,12 +18,13 @@ func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
 	said := e.Error()
 	f := finding.New(finding.Syntax, e.Position(), "%s", plainWords(said)).
 		Hintf("a field is written name: value, a block of fields {…}, a list […], text \"…\"")
-	if strings.Contains(said, "found 'EOF'") {
-		if open := neverClosed(e.Position().Filename(), text); open.IsValid() {
-			f.Pos, f.What = open, "this bracket is never closed"
-			f.Hintf("close it where it should end; what follows is read as if it were inside")
-		}
-		return f
+	if at := mergeMark.FindIndex(text); at != nil {
+		f.Pos, f.What = placeAt(e.Position().Filename(), text, at[0]), "this is a mark that a merge of git's left"
+		return f.Hintf("keep one of the two versions, and take out the lines <<<<<<<, ======= and >>>>>>>")
+	}
+	if open := neverClosed(e.Position().Filename(), text); open.IsValid() && mayBeOpen.MatchString(said) {
+		f.Pos, f.What = open, "this bracket is never closed"
+		return f.Hintf("close it where it should end; what follows is read as if it were inside")
 	}
 	if at := assignment(text, e.Position()); strings.Contains(said, "expected label") && at > 0 {
 		f.Pos, f.What = placeAt(e.Position().Filename(), text, at), "this is no field"
@@ -42,6 +43,11 @@ func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
 	return f
 }
 
+// mayBeOpen is what CUE's parser says at the latest where a bracket is not closed.
+var mayBeOpen = regexp.MustCompile(`found 'EOF'|expected '[])]', found newline|expected 'STRING', found`)
+
+var mergeMark = regexp.MustCompile(`(?m)^<{7} `)
+
 // syntaxErrors are what CUE's parser says, where in a line (\x00 is the place), and what
 // that means. The first that fits counts.
 var syntaxErrors = []struct {
@@ -51,7 +57,20 @@ var syntaxErrors = []struct {
 }{
 	{"string literal not terminated", anywhere, "this text has no closing quote", `a text ends on its own line, with the quote it began with; """ begins one of several lines`},
 	{"illegal integer number", regexp.MustCompile(`\x000`), "this is no number", `a mode is a text: "0700"`},
-	{"illegal character", regexp.MustCompile(`\x00[“”„‘’«»]`), "this is no quotation mark", `text stands in straight ones: "…"`},
+	{"illegal character", regexp.MustCompile("\x00[“”„‘’«»`]"), "this is no quotation mark", `text stands in straight ones: "…"`},
+	{"character NUL", anywhere, "here is a character that nobody sees", "the file is no text, or was damaged: bring it back"},
+	{"illegal", regexp.MustCompile(`\x00\p{Z}`), "this blank is another character than it looks like", "it came with what was pasted: write a blank instead"},
+	{"illegal", regexp.MustCompile(`\x00\p{Cf}`), "here is a character that nobody sees", "it came with what was pasted: delete it, or write the line anew"},
+	{"attribute", anywhere, "this is no value", `text stands in quotes: "…"`},
+	{"expected 'STRING'", regexp.MustCompile(`^\s*import\b`), "this is no import", `the package stands in quotes: import "strings"`},
+	{"expected label", regexp.MustCompile(`^\s*import\b`), "this import stands too late", "imports stand behind the package clause, before all else"},
+	{"multiline", anywhere, "a text of several lines begins on the next line", `""", a new line, the text, a new line, """; or "…" for one line`},
+	{"operand", regexp.MustCompile(`\x00/[/*]`), "this is no comment", "a comment begins with //, on each of its lines"},
+	{"operand", regexp.MustCompile(`\x00/`), "a value is missing here", `a path stands in quotes, also as a name: "/etc/motd": …`},
+	{"missing ','", regexp.MustCompile(`\w-[\w-]*\x00 *:`), "a name with a hyphen needs quotes", `"club-pads": …`},
+	{"missing ','", regexp.MustCompile(`[A-Za-z_]\w*\.\w+\x00 *:`), "a name with a point needs quotes, or is two names", `a field in a field is written a: b: …`},
+	{"missing ','", regexp.MustCompile(`\d\.\d+\x00\.\d`), "an address needs quotes", `"203.0.113.10"`},
+	{"missing ','", regexp.MustCompile(`\bif\b[^{}]*\x00`), "an if has its fields in brackets", "if CONDITION {…}"},
 	{"escape sequence", anywhere, "this is no escape sequence", `a backslash in a text is written twice: \\`},
 	{"missing ','", regexp.MustCompile(`\x00 *\{`), "an & is missing before this bracket", "a definition is filled in with DEFINITION & {…}"},
 	{"missing ',' in struct", anywhere, "two fields are not parted", "write a comma between them, or each on a line of its own"},

@@ -17,7 +17,8 @@ func (d *diagnosis) wordValue(m *mistake, rest cue.Value) *finding.Finding {
 	if len(m.fields) == 0 {
 		return d.wordOther(m)
 	}
-	given := short(printed(m.fields[0].field.Value))
+	written := d.behind(m.fields[0])
+	given := short(printed(written.field.Value))
 	path := selectors(rest, m.path)
 	if el := m.fields[0].element(m.index); el != nil {
 		given = short(printed(el))
@@ -50,9 +51,29 @@ func (d *diagnosis) wordValue(m *mistake, rest cue.Value) *finding.Finding {
 	if m.index != "" {
 		verb = "holds"
 	}
-	f := d.at(m, finding.Value, "%s %s %s, which is %s", m.name(), verb, given, not).And(d.rules(m)...)
+	f := d.at(m, finding.Value, "%s %s %s, which is %s", m.name(), verb, given, not)
+	if written != m.fields[0] {
+		f.Pos = written.field.Value.Pos()
+		f.And(m.fields[0].field.Value.Pos())
+	}
+	f.And(d.rules(m)...)
 	f.Hint = d.hint(m, w, given)
 	return f
+}
+
+// behind is the field that a value is taken from, if it is no more than the
+// path of another of the user's.
+func (d *diagnosis) behind(x *entry) *entry {
+	switch x.field.Value.(type) {
+	case *ast.Ident, *ast.SelectorExpr:
+		at := d.fields[strings.ReplaceAll(printed(x.field.Value), ".", sep)]
+		if len(at) == 1 && at[0].field != x.field {
+			if _, literal := at[0].field.Value.(*ast.BasicLit); literal {
+				return at[0]
+			}
+		}
+	}
+	return x
 }
 
 func indexSelector(index string) cue.Selector {

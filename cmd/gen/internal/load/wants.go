@@ -141,7 +141,7 @@ func (w wanted) words(x ast.Expr) string {
 
 // typeWords are CUE's types as people who never heard of them say.
 var typeWords = map[string]string{
-	"string": "text", "bytes": "bytes", "bool": "true or false", "int": "a whole number", "number": "a number", "float": "a number with a point", "uint": "a whole number",
+	"string": "text", "bytes": "bytes", "bool": "true or false", "int": "a whole number", "number": "a number", "float": "a number with a point", "struct": "a block of fields", "uint": "a whole number",
 }
 
 // bound explains a pattern or a range by what it stands for, or by the default as an example.

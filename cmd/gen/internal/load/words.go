@@ -3,6 +3,7 @@ package load
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,7 +185,7 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 	said := fmt.Sprintf(m.format, m.args...)
 	switch {
 	case strings.HasPrefix(m.format, "conflicting values") && len(m.args) >= 4:
-		return d.at(m, finding.Value, "%s is %v, which is not %v", m.name(), m.args[0], cmp.Or(typeWords[fmt.Sprint(m.args[1])], fmt.Sprint(m.args[1]))).And(d.rules(m)...).
+		return d.at(m, finding.Value, "%s is %v, which is not %s", m.name(), m.args[0], inWords(m.args[1])).And(d.rules(m)...).
 			Hintf("it is made from other values: see the places")
 	case strings.HasPrefix(m.format, "conflicting values"):
 		return d.at(m, finding.Fixed, "%s is both %v and %v", m.name(), m.args[0], m.args[1]).And(m.places...).
@@ -192,15 +193,25 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 	case m.name() == "name" && len(m.path) > 1:
 		return d.wordName(m, said)
 	case strings.HasPrefix(m.format, "invalid value") && len(m.args) == 2:
-		words := fmt.Sprint(m.args[1])
-		if x, err := parser.ParseExpr("", words); err == nil {
-			words = cmp.Or(wanted{}.words(x), words)
-		}
-		return d.at(m, finding.Value, "%s is %v, which is not %s", m.name(), m.args[0], words).And(m.places...).
+		return d.at(m, finding.Value, "%s is %v, which is not %s", m.name(), m.args[0], inWords(m.args[1])).And(m.places...).
 			Hintf("it is made from other values: see the places")
 	case strings.HasPrefix(m.format, "invalid operands"):
 		return d.at(m, finding.Value, "%s cannot be computed: %v and %v do not go together with %v", m.name(), m.args[0], m.args[1], m.args[2]).
 			Hintf("numbers go with numbers, text with text; \"\\(x)\" puts a value into a text")
+	case strings.HasPrefix(m.format, "error in call to") && len(m.args) > 0:
+		return d.at(m, finding.Value, "%s cannot be computed: %v does not take what it is given", m.name(), m.args[0]).
+			Hintf("write the value itself, or mend what it is computed from")
+	case strings.HasPrefix(m.format, "cannot call non-function"):
+		name := fmt.Sprint(m.args[0])
+		return d.at(m, finding.Reference, "there is no function %s", name).Hintf("see what %s has: https://pkg.go.dev/cuelang.org/go/pkg/%[1]s", strings.Split(name, ".")[0])
+	case strings.Contains(m.format, "as %s in argument"), strings.HasPrefix(m.format, "cannot use"), strings.HasPrefix(m.format, "cannot range over"):
+		return d.at(m, finding.Value, "%s cannot be computed: %s is of the wrong type", m.name(), blocks.ReplaceAllString(fmt.Sprint(m.args[0]), "{…}")).And(m.places...).
+			Hintf("%s", typesInWords(said))
+	case strings.HasPrefix(m.format, "invalid interpolation"):
+		return d.at(m, finding.Value, "%s cannot be computed: what stands in \\(…) is neither a text nor a number", m.name()).And(m.places...).
+			Hintf("name one of its fields")
+	case strings.HasPrefix(m.format, "explicit error"):
+		return d.at(m, finding.Value, "this is no value").Hintf("leave it out, or write one")
 	case strings.Contains(m.format, "arithmetic"), strings.Contains(m.format, "division"), strings.Contains(m.format, "error in call"):
 		return d.at(m, finding.Value, "%s cannot be computed: %s", m.name(), strings.TrimPrefix(said, "failed arithmetic: ")).
 			Hintf("write the value itself, or mend what it is computed from")
@@ -216,10 +227,31 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 		Hintf("write the value itself, or look at what it is made from")
 }
 
+// typesInWords is what CUE says of types, with its names for them as words.
+func typesInWords(said string) string {
+	return typeName.ReplaceAllStringFunc(blocks.ReplaceAllString(said, "{…}"), func(name string) string { return cmp.Or(typeWords[name], name) })
+}
+
+var blocks = regexp.MustCompile(`\{.*\}`)
+
+var typeName = regexp.MustCompile(`\b(string|bytes|bool|int|number|float|struct)\b`)
+
+// inWords is a constraint or a type in words, as CUE prints it.
+func inWords(arg any) string {
+	said := fmt.Sprint(arg)
+	if x, err := parser.ParseExpr("", said); err == nil {
+		return cmp.Or(wanted{}.words(x), said)
+	}
+	return said
+}
+
 // wordName words a key that is no name for a host or a service.
 func (d *diagnosis) wordName(m *mistake, said string) *finding.Finding {
 	key := m.path[len(m.path)-2]
 	f := d.at(m, finding.Value, "%q cannot be a name: %s", key, said)
+	if p := d.places.at(m.path[:len(m.path)-1]...); p.IsValid() {
+		f.Pos = p
+	}
 	if len(m.args) == 2 {
 		f.What = fmt.Sprintf("%q is not %s", key, patterns[fmt.Sprint(m.args[1])])
 	}

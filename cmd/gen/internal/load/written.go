@@ -35,6 +35,7 @@ func (r *repository) written() *written {
 	w := &written{root: r.root, files: map[string]*ast.File{}, fields: map[string][]*entry{}}
 	for _, s := range r.files {
 		f := w.file(s.name)
+		r.asMeant(f)
 		w.walk(f, func(x *entry) { w.fields[strings.Join(x.path, sep)] = append(w.fields[strings.Join(x.path, sep)], x) })
 	}
 	return w
@@ -154,6 +155,12 @@ func spoil(f *ast.File, changes map[string]change) {
 			n.Decls = s.decls(n.Decls)
 		case *ast.StructLit:
 			n.Elts = s.decls(n.Elts)
+		case *ast.BinaryExpr:
+			for _, side := range []*ast.Expr{&n.X, &n.Y} {
+				if isName(*side) && changes[finding.Place((*side).Pos())] == opened {
+					*side = s.top(*side)
+				}
+			}
 		case *ast.ListLit:
 			for i, x := range n.Elts {
 				if changes[finding.Place(x.Pos())] == opened {
