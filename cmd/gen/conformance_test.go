@@ -442,7 +442,7 @@ func absolute(t *testing.T, path string) string {
 
 // TestFormatted: every CUE file that can be read is written as cue fmt writes it.
 func TestFormatted(t *testing.T) {
-	unreadable := []string{"syntax-error", "syntax-habits", "never-closed", "not-utf8"}
+	unreadable := []string{"syntax-error", "syntax-habits", "syntax-beside", "own-syntax", "never-closed", "not-utf8"}
 	for _, dir := range []string{"schema", "services", "hosts", "cue.mod", "golden/cases", "cmd/gen/init"} {
 		err := filepath.WalkDir(filepath.Join(repository, dir), func(p string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() || filepath.Ext(p) != ".cue" {

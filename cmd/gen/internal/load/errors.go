@@ -172,6 +172,7 @@ type mistake struct {
 	at     token.Pos   // of a name that leads to nothing
 	places []token.Pos // all that CUE names
 	fields []*entry    // the user's, which it is about
+	may    bool        // a field is required that is not always: other values ask for it
 	index  string      // of the element that does not fit, if the field is set to a list
 }
 
@@ -272,6 +273,9 @@ func (d *diagnosis) locate(m *mistake) {
 		m.fields = slices.Clone(d.fields[strings.Join(m.path, sep)])
 	}
 	m.fields = nearest(m.fields)
+	m.may = m.kind == required && slices.ContainsFunc(m.places, func(p token.Pos) bool {
+		return slices.ContainsFunc(d.around(p), func(n ast.Node) bool { _, ok := n.(*ast.Comprehension); return ok })
+	})
 }
 
 // leaveList moves a mistake about an element of a list to the field that is set to the list.

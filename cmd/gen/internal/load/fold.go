@@ -69,6 +69,8 @@ func explains(by, m *mistake, before bool) bool {
 	case m.kind == required && by.kind == unknown && finding.DidYouMean(by.name(), []string{m.name()}, "") != "" &&
 		slices.Equal(by.path[:len(by.path)-1], m.path[:len(m.path)-1]):
 		return true // the field is there, misspelt
+	case m.may && by.kind == value && len(by.path) == len(m.path) && slices.Equal(by.path[:len(by.path)-1], m.path[:len(m.path)-1]):
+		return true // it is asked for because the other is wrong
 	case by.kind == value && len(by.fields) > 0 && m.kind == other && slices.Equal(by.path, m.path):
 		return true // it has not even the right type
 	case (by.kind == unknown || by.kind == value && len(by.fields) > 0) && len(by.path) < len(m.path) && slices.Equal(by.path, m.path[:len(by.path)]):

@@ -120,7 +120,7 @@ func (r *repository) readModule() {
 			Hintf("add module: \"home.example\": packages of your own are imported as home.example/…")
 	}
 	if r.module == Module && len(r.list("schema")) == 0 {
-		r.find(finding.Import, FilePos(name), "%s is the name of the module that has the schema, and this one has none", Module).
+		r.find(finding.Unsupported, FilePos(name), "%s is the name of the module that has the schema, and this one has none", Module).
 			Hintf("give it a name of its own: module: \"home.example\"")
 	}
 	if !language {
