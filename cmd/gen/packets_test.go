@@ -389,7 +389,11 @@ func (m *matrix) holds(x *exposure) {
 			m := m.with(t)
 			for _, h := range m.hosts {
 				m.on(h, "sh", "-ec", restart+`
-					for i in $(seq 600); do [ -n "$(systemctl list-jobs --no-legend)" ] || exit 0; sleep 0.1; done; exit 1`)
+					for i in $(seq 3000); do
+						[ -n "$(systemctl list-jobs --no-legend; systemctl list-units --no-legend --state=activating,deactivating)" ] || exit 0
+						sleep 0.1
+					done
+					systemctl list-jobs; systemctl list-units --state=activating,deactivating; exit 1`)
 			}
 			m.settles()
 			m.equals(x)
