@@ -37,6 +37,7 @@ const most = 4 << 20
 // nested is the number of brackets in each other above which it is not, either.
 const nested = 1000
 
+// moduleFile says what the repository's module is called, and which CUE it is written in.
 const moduleFile = "cue.mod/module.cue"
 
 // A repository is the user's files while they are read.
@@ -81,12 +82,11 @@ type source struct {
 
 func (r *repository) readModule() {
 	r.context = build.NewContext(build.Loader(r.load))
-	const name = moduleFile
-	text, err := read(r.root, name)
+	text, err := read(r.root, moduleFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	f := r.parse(name, text, err)
+	f := r.parse(moduleFile, text, err)
 	if f == nil {
 		return
 	}
@@ -116,15 +116,15 @@ func (r *repository) readModule() {
 		}
 	}
 	if !module {
-		r.find(finding.Required, FilePos(name), "%s does not say what the module is called", name).
+		r.find(finding.Required, FilePos(moduleFile), "%s does not say what the module is called", moduleFile).
 			Hintf("add module: \"home.example\": packages of your own are imported as home.example/…")
 	}
 	if r.module == Module && len(r.list("schema")) == 0 {
-		r.find(finding.Unsupported, FilePos(name), "%s is the name of the module that has the schema, and this one has none", Module).
+		r.find(finding.Unsupported, FilePos(moduleFile), "%s is the name of the module that has the schema, and this one has none", Module).
 			Hintf("give it a name of its own: module: \"home.example\"")
 	}
 	if !language {
-		r.find(finding.Required, FilePos(name), "%s does not say which version of CUE it is written in", name).
+		r.find(finding.Required, FilePos(moduleFile), "%s does not say which version of CUE it is written in", moduleFile).
 			Hintf("add language: version: %q", languageVersion)
 	}
 }
