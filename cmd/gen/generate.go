@@ -95,7 +95,11 @@ func (c *command) enter() int {
 	return ok
 }
 
-func (c *command) readHost(done, total int) { c.progress.say("reading host %d of %d", done, total) }
+// readHost is told of each host that is read.
+func (c *command) readHost(done, total int) {
+	allow(room(total))
+	c.progress.say("reading host %d of %d", done, total)
+}
 
 // compile reads the repository and says what is wrong with it.
 func (c *command) compile() (map[string]bundle.Bundle, int) {

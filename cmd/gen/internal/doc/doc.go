@@ -110,7 +110,7 @@ func (n *Node) JSON() []byte {
 		panic("doc: a number that is no JSON got through decode: " + err.Error())
 	}
 	out.WriteByte('\n')
-	return out.Bytes()
+	return bytes.Clone(out.Bytes()) // here and below: without the room to grow
 }
 
 func (n *Node) writeJSON(b *bytes.Buffer) {
@@ -171,7 +171,7 @@ func (n *Node) YAML(comment string) []byte {
 	if err := e.Encode(n.yaml()); err != nil {
 		panic("doc: a document cannot be YAML: " + err.Error())
 	}
-	return b.Bytes()
+	return bytes.Clone(b.Bytes())
 }
 
 func (n *Node) yaml() *yaml.Node {
@@ -272,7 +272,7 @@ func (n *Node) TOML(comment string) []byte {
 	if err := e.Encode(n.plain()); err != nil {
 		panic("doc: a document cannot be TOML: " + err.Error())
 	}
-	return b.Bytes()
+	return bytes.Clone(b.Bytes())
 }
 
 // plain is the document as Go's own values.
@@ -329,7 +329,7 @@ func (n *Node) INI(comment string) []byte {
 			}
 		}
 	}
-	return b.Bytes()
+	return bytes.Clone(b.Bytes())
 }
 
 func setting(b *bytes.Buffer, f Field) {

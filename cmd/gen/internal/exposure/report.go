@@ -59,7 +59,7 @@ func (l *Ledger) JSON() []byte {
 		line(i, containerJSON{c.Host.Name.V, c.Name, c.Networks, true, some(c.Containers)})
 	}
 	b.WriteString("  ]\n}\n")
-	return b.Bytes()
+	return bytes.Clone(b.Bytes()) // without the room to grow
 }
 
 // some is a list that is not null.

@@ -41,8 +41,8 @@ func (e *evaluation) fill(v cue.Value, dst reflect.Value, path string) {
 	case *fleet.Val[fleet.Seconds]:
 		*d = fleet.Val[fleet.Seconds]{V: seconds(v), Pos: v.Pos(), Set: true}
 	case **doc.Node:
-		*d = new(doc.Node)
-		document(v, *d)
+		*d = &sliceOf[doc.Node](&e.slabs, 1)[0]
+		e.document(v, *d)
 	default:
 		e.fillComposite(v, dst, path)
 	}
@@ -51,7 +51,7 @@ func (e *evaluation) fill(v cue.Value, dst reflect.Value, path string) {
 func (e *evaluation) fillComposite(v cue.Value, dst reflect.Value, path string) {
 	switch {
 	case dst.Kind() == reflect.Pointer:
-		dst.Set(reflect.New(dst.Type().Elem()))
+		dst.Set(e.slabs.pointer(dst.Type().Elem()))
 		e.fill(v, dst.Elem(), path)
 	case dst.Kind() == reflect.Struct:
 		e.fillStruct(v, dst, path)
@@ -91,7 +91,7 @@ func (e *evaluation) fillMap(v cue.Value, dst reflect.Value, path string) {
 		return
 	}
 	slices.SortFunc(fields, func(a, b named) int { return cmp.Compare(a.name, b.name) })
-	dst.Set(reflect.MakeSlice(dst.Type(), len(fields), len(fields)))
+	dst.Set(e.slabs.slice(dst.Type(), len(fields)))
 	fill := func(i int) {
 		at := path + sep + fields[i].name
 		x := dst.Index(i)
@@ -146,12 +146,12 @@ func fieldsInOrder(v cue.Value) (fields []named) {
 func (e *evaluation) fillList(v cue.Value, dst reflect.Value, path string) {
 	v, _ = v.Default()
 	if v.IncompleteKind() != cue.ListKind { // one value stands for a list of one
-		dst.Set(reflect.MakeSlice(dst.Type(), 1, 1))
+		dst.Set(e.slabs.slice(dst.Type(), 1))
 		e.fill(v, dst.Index(0), path)
 		return
 	}
 	items := list(v)
-	dst.Set(reflect.MakeSlice(dst.Type(), len(items), len(items)))
+	dst.Set(e.slabs.slice(dst.Type(), len(items)))
 	for i, item := range items {
 		e.fill(item, dst.Index(i), path)
 	}
@@ -241,7 +241,7 @@ func seconds(v cue.Value) fleet.Seconds {
 
 // document fills n from v, in the author's order and with every place. The
 // nodes of a list or a struct are one piece of memory.
-func document(v cue.Value, n *doc.Node) {
+func (e *evaluation) document(v cue.Value, n *doc.Node) {
 	v, _ = v.Default()
 	n.Pos = v.Pos()
 	switch v.IncompleteKind() {
@@ -258,20 +258,20 @@ func document(v cue.Value, n *doc.Node) {
 	case cue.ListKind:
 		n.Kind = doc.List
 		items := list(v)
-		nodes := make([]doc.Node, len(items))
-		n.Items = make([]*doc.Node, len(items))
+		nodes := sliceOf[doc.Node](&e.slabs, len(items))
+		n.Items = sliceOf[*doc.Node](&e.slabs, len(items))
 		for i, item := range items {
 			n.Items[i] = &nodes[i]
-			document(item, &nodes[i])
+			e.document(item, &nodes[i])
 		}
 	case cue.StructKind:
 		n.Kind = doc.Struct
 		fields := fieldsInOrder(v)
-		nodes := make([]doc.Node, len(fields))
-		n.Fields = make([]doc.Field, len(fields))
+		nodes := sliceOf[doc.Node](&e.slabs, len(fields))
+		n.Fields = sliceOf[doc.Field](&e.slabs, len(fields))
 		for i, f := range fields {
 			n.Fields[i] = doc.Field{Name: f.name, Value: &nodes[i]}
-			document(f.value, &nodes[i])
+			e.document(f.value, &nodes[i])
 		}
 	default:
 		n.Kind, n.Scalar = doc.Number, text(v)

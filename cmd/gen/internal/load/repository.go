@@ -54,6 +54,7 @@ type repository struct {
 	findings []*finding.Finding
 	unread   bool              // a file could not be read, and what is missing may be in it
 	changes  map[string]change // by place, to see what the rest makes of a mistake
+	slabs    slabs
 
 	ownFiles      []string          // of packages of the repository's own
 	taken         []string          // by them, from the catalogue
