@@ -174,6 +174,7 @@ type mistake struct {
 	fields []*entry    // the user's, which it is about
 	may    bool        // a field is required that is not always: other values ask for it
 	index  string      // of the element that does not fit, if the field is set to a list
+	lacks  []string    // the path of a field of the schema, if it is missing in a definition of the user's
 }
 
 // mistakes reads errors of CUE's. The formats are those of cuelang.org/go
@@ -268,8 +269,9 @@ func (d *diagnosis) locate(m *mistake) {
 			}
 		}
 	}
+	whole := m.path
 	for m.kind == unknown && len(m.fields) == 0 && len(m.path) > 1 { // what does not fit is around it
-		m.path = m.path[:len(m.path)-1]
+		m.path, m.lacks = m.path[:len(m.path)-1], whole
 		m.fields = slices.Clone(d.fields[strings.Join(m.path, sep)])
 	}
 	m.fields = nearest(m.fields)

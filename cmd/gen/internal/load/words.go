@@ -41,6 +41,9 @@ func (d *diagnosis) at(m *mistake, code finding.Code, format string, args ...any
 }
 
 func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Finding {
+	if f := d.wordMadeOf(m); f != nil {
+		return f
+	}
 	around, name := m.path[:len(m.path)-1], m.name()
 	known, form := d.fieldsOf(rest, around, name)
 	if len(known) == 0 && form == nil {
@@ -64,6 +67,25 @@ func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Findin
 		f.Hint += "\na definition with parameters of its own has the other inside its block: #Mine: {catalog.#HedgeDoc, " + name + ": …}"
 	}
 	return f
+}
+
+// wordMadeOf says that something is made of a definition that is none of its
+// kind, which CUE finds by the fields that it lacks.
+func (d *diagnosis) wordMadeOf(m *mistake) *finding.Finding {
+	if len(m.lacks) == 0 || len(m.fields) == 0 {
+		return nil
+	}
+	of := definition(m.fields[0].field.Value)
+	around, name := m.lacks[:len(m.lacks)-1], m.lacks[len(m.lacks)-1]
+	switch service := inService(m.path) && len(m.path) == toService; {
+	case of == "":
+		return nil
+	case service && len(around) == toService:
+		return d.at(m, finding.UnknownField, "%s is made of %s, which has no field %q", subject(around), of, name).
+			Hintf("a definition of a service begins with the schema's: %s: {schema.#Service, …}", of[strings.LastIndex(of, ".")+1:])
+	}
+	return d.at(m, finding.UnknownField, "%s is made of a definition that has no field %q", subject(around), name).
+		Hintf("a definition of a part begins with the schema's, such as schema.#Container")
 }
 
 // fieldsOf are the names that may stand in a struct, and the form, if a name has
