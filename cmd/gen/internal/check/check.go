@@ -97,5 +97,7 @@ type hostChecker struct {
 
 // find begins every message with the host's name.
 func (c *hostChecker) find(code finding.Code, at []token.Pos, format string, args ...any) *finding.Finding {
-	return c.checker.find(code, at, c.host.Name.V+": "+format, args...)
+	f := c.checker.find(code, at, format, args...)
+	f.Host = c.host.Name.V
+	return f
 }

@@ -82,7 +82,8 @@ func (c *hostChecker) sections(sections fleet.Sections, kind, what string, near 
 func (c *hostChecker) key(kind, section string, k fleet.Entry[[]fleet.Val[string]], what string, near token.Pos) {
 	where := at(k.Pos, near)
 	key, found, known := podman.Lookup(section, k.Name)
-	has := podman.Systems[c.host.OS.V].Podman
+	system, fits := podman.Systems[c.host.OS.V]
+	fits = fits && system.Refused == "" // else the system itself is the mistake
 	switch {
 	case !keyName.MatchString(k.Name):
 		c.find(finding.BadText, where, "%s: %q is no key", what, k.Name).
@@ -92,7 +93,8 @@ func (c *hostChecker) key(kind, section string, k fleet.Entry[[]fleet.Val[string
 		f := c.find(finding.UnitKey, where, "%s: [%s] has no key %s", what, section, k.Name)
 		f.Hint = finding.DidYouMean(k.Name, podman.KeyNames(section), "podman drops a unit with an unknown key without an error")
 		return
-	case has.Less(key.Since):
+	case fits && system.Podman.Less(key.Since):
+		has := system.Podman
 		c.find(finding.KeyTooNew, where, "%s: %s= needs podman %s, and %s has %s", what, k.Name, key.Since, c.host.OS.V, has).
 			Hintf("podman %s drops the whole unit without an error%s", has, podman.Instead(k.Name))
 	}

@@ -20,6 +20,7 @@ import (
 type Finding struct {
 	Pos  token.Pos   // the place to change
 	Code Code        // which kind of mistake
+	Host string      // the host that it is about, or several and commas, if it is found host by host
 	What string      // what is wrong, in lower case, without a period
 	Also []token.Pos // other places that have part in it
 	Hint string      // what was probably meant, or what to do
@@ -44,11 +45,19 @@ func (f *Finding) And(pos ...token.Pos) *Finding {
 	return f
 }
 
-func (f *Finding) Error() string                 { return f.What }
+func (f *Finding) Error() string                 { return f.message() }
 func (f *Finding) Position() token.Pos           { return f.Pos }
 func (f *Finding) InputPositions() []token.Pos   { return f.Also }
 func (f *Finding) Path() []string                { return nil }
-func (f *Finding) Msg() (format string, a []any) { return "%s", []any{f.What} }
+func (f *Finding) Msg() (format string, a []any) { return "%s", []any{f.message()} }
+
+// message is what is wrong, and on which hosts.
+func (f *Finding) message() string {
+	if f.Host == "" {
+		return f.What
+	}
+	return f.Host + ": " + f.What
+}
 
 // Place is a position as findings print it: file:line:column, or "-" for none.
 func Place(p token.Pos) string {
@@ -66,7 +75,29 @@ func Place(p token.Pos) string {
 // everything once and in the same order.
 func Sort(fs []*Finding) []*Finding {
 	slices.SortStableFunc(fs, compare)
-	return slices.CompactFunc(fs, func(a, b *Finding) bool { return compare(a, b) == 0 })
+	return join(slices.CompactFunc(fs, func(a, b *Finding) bool { return compare(a, b) == 0 }))
+}
+
+// join makes one finding of those that say the same of several hosts: the mistake
+// is in what they share.
+func join(fs []*Finding) (kept []*Finding) {
+	type said struct {
+		place      string
+		code       Code
+		what, hint string
+	}
+	first := map[said]*Finding{}
+	for _, f := range fs {
+		s := said{Place(f.Pos), f.Code, f.What, f.Hint}
+		if same := first[s]; same != nil && f.Host != "" && same.Host != "" {
+			same.Host += ", " + f.Host
+			same.And(f.Also...)
+			continue
+		}
+		first[s] = f
+		kept = append(kept, f)
+	}
+	return kept
 }
 
 // compare looks at places as they are printed: a file that is read for two
@@ -74,7 +105,7 @@ func Sort(fs []*Finding) []*Finding {
 func compare(a, b *Finding) int {
 	p, q := a.Pos.Position(), b.Pos.Position()
 	return cmp.Or(cmp.Compare(p.Filename, q.Filename), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column),
-		cmp.Compare(a.Code, b.Code), cmp.Compare(a.What, b.What))
+		cmp.Compare(a.Code, b.Code), cmp.Compare(a.message(), b.message()))
 }
 
 // A Style is how findings look: what a terminal needs to hear before a part of
@@ -87,7 +118,7 @@ func Print(w io.Writer, fs []*Finding) { Style{}.Print(w, fs) }
 // Print is the function Print, in style.
 func (s Style) Print(w io.Writer, fs []*Finding) {
 	for _, f := range fs {
-		fmt.Fprintf(w, "%s%s:%s %s%s:%s %s\n", s.Place, Place(f.Pos), s.End, s.Code, f.Code, s.End, oneLine(f.What))
+		fmt.Fprintf(w, "%s%s:%s %s%s:%s %s\n", s.Place, Place(f.Pos), s.End, s.Code, f.Code, s.End, oneLine(f.message()))
 		for _, p := range f.further() {
 			fmt.Fprintf(w, "    also at %s%s%s\n", s.Place, Place(p), s.End)
 		}

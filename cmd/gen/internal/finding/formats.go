@@ -35,7 +35,7 @@ func JSON(w io.Writer, fs []*Finding) error {
 	}
 	objects := []object{}
 	for _, f := range fs {
-		o := object{placeOf(f.Pos), f.Code, oneLine(f.What), f.Hint, nil}
+		o := object{placeOf(f.Pos), f.Code, oneLine(f.message()), f.Hint, nil}
 		for _, p := range f.further() {
 			o.Also = append(o.Also, placeOf(p))
 		}
@@ -52,7 +52,7 @@ func JSON(w io.Writer, fs []*Finding) error {
 // https://docs.github.com/actions/reference/workflow-commands
 func GitHub(w io.Writer, dir string, fs []*Finding) {
 	for _, f := range fs {
-		at, message := placeOf(f.Pos), oneLine(f.What)
+		at, message := placeOf(f.Pos), oneLine(f.message())
 		for _, p := range f.further() {
 			message += "\nalso at " + Place(p)
 		}

@@ -21,7 +21,7 @@ func (d *diagnosis) place(m *mistake) token.Pos {
 		}
 		return unalias(x.field.Value).Pos()
 	}
-	if x := d.inOwnService(m.path); x != nil && !d.asks(x, m) {
+	if x := d.inOwnService(m.path); x != nil && !d.asks(x, m) && !d.nearer(m, x) {
 		return x.field.Label.Pos()
 	}
 	for _, in := range []func(string) bool{inHosts, d.users} {
@@ -55,6 +55,13 @@ func (d *diagnosis) asks(x *entry, m *mistake) bool {
 		return true
 	}, nil)
 	return len(x.path) == len(m.path)-toService+1 && (m.kind == required || m.kind == vague && !made)
+}
+
+// nearer reports whether a host wrote the very thing in which something is
+// missing, and a field of a definition only stands around that.
+func (d *diagnosis) nearer(m *mistake, x *entry) bool {
+	around := m.path[:len(m.path)-1]
+	return m.kind == required && len(around) > toService+len(x.path)-1 && len(d.fields[strings.Join(around, sep)]) > 0
 }
 
 // maker is the field that makes a service from its definition, if something is

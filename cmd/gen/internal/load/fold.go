@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -60,11 +61,10 @@ func explains(by, m *mistake, before bool) bool {
 	from := func(p token.Pos) bool {
 		return slices.ContainsFunc(by.fields, func(x *entry) bool { return x.spans(p) })
 	}
-	is := strings.Join(by.path, ".")
 	switch {
 	case by.kind == vague && m.kind != vague:
 		return false
-	case len(m.fields) > 0 && !slices.ContainsFunc(m.fields, func(x *entry) bool { return printed(x.field.Value) != is }):
+	case len(m.fields) > 0 && !slices.ContainsFunc(m.fields, func(x *entry) bool { return !names(x.field.Value, by.path, m.path) }):
 		return true // it is no more than the other's name
 	case m.kind == required && by.kind == unknown && finding.DidYouMean(by.name(), []string{m.name()}, "") != "" &&
 		slices.Equal(by.path[:len(by.path)-1], m.path[:len(m.path)-1]):
@@ -91,6 +91,21 @@ func explains(by, m *mistake, before bool) bool {
 		return written
 	}
 	return before
+}
+
+// names reports whether a value of something at a path is no more than the name of
+// something else: hosts.vps1.domain, or in a service's definition my.domain or my.#fleet.domain.
+func names(x ast.Expr, of, at []string) bool {
+	said := printed(x)
+	if !isName(x) || said == strings.Join(of, ".") {
+		return said == strings.Join(of, ".")
+	}
+	inside := strings.Split(said, ".")[1:]
+	if len(inside) > 0 && inside[0] == "#fleet" {
+		return slices.Equal(of, append([]string{"fleet"}, inside[1:]...))
+	}
+	n := len(of) - len(inside) // of what stands around both, perhaps under a name that hosts share
+	return len(inside) > 0 && n > 0 && slices.Equal(of[n:], inside) && slices.Contains(at, of[n-1])
 }
 
 // toService is the length of the path hosts.H.services.S, below which a service's own begins.

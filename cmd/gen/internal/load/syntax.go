@@ -34,9 +34,9 @@ func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
 	rest, _, _ := strings.Cut(string(text[at:]), "\n")
 	line := lineBefore(text, e.Position()) + "\x00" + rest
 	for _, k := range syntaxErrors {
-		if strings.Contains(said, k.said) && k.line.MatchString(line) {
+		if at := k.line.FindStringSubmatchIndex(line); strings.Contains(said, k.said) && at != nil {
 			f.What = k.what
-			f.Hint = cmp.Or(k.hint, f.Hint)
+			f.Hint = cmp.Or(string(k.line.ExpandString(nil, k.hint, line, at)), f.Hint)
 			break
 		}
 	}
@@ -49,7 +49,7 @@ var mayBeOpen = regexp.MustCompile(`found 'EOF'|expected '[])]', found newline|e
 var mergeMark = regexp.MustCompile(`(?m)^<{7} `)
 
 // syntaxErrors are what CUE's parser says, where in a line (\x00 is the place), and what
-// that means. The first that fits counts.
+// that means. The first that fits counts; $1 is what its first brackets hold.
 var syntaxErrors = []struct {
 	said       string
 	line       *regexp.Regexp
@@ -67,7 +67,7 @@ var syntaxErrors = []struct {
 	{"multiline", anywhere, "a text of several lines begins on the next line", `""", a new line, the text, a new line, """; or "…" for one line`},
 	{"operand", regexp.MustCompile(`\x00/[/*]`), "this is no comment", "a comment begins with //, on each of its lines"},
 	{"operand", regexp.MustCompile(`\x00/`), "a value is missing here", `a path stands in quotes, also as a name: "/etc/motd": …`},
-	{"missing ','", regexp.MustCompile(`\w-[\w-]*\x00 *:`), "a name with a hyphen needs quotes", `"club-pads": …`},
+	{"missing ','", regexp.MustCompile(`(\w+-[\w-]*)\x00 *:`), "a name with a hyphen needs quotes", `"$1": …`},
 	{"missing ','", regexp.MustCompile(`[A-Za-z_]\w*\.\w+\x00 *:`), "a name with a point needs quotes, or is two names", `a field in a field is written a: b: …`},
 	{"missing ','", regexp.MustCompile(`\d\.\d+\x00\.\d`), "an address needs quotes", `"203.0.113.10"`},
 	{"missing ','", regexp.MustCompile(`\bif\b[^{}]*\x00`), "an if has its fields in brackets", "if CONDITION {…}"},

@@ -121,6 +121,10 @@ func (d *diagnosis) wordRequired(m *mistake, pkg cue.Value) *finding.Finding {
 		// A new thing of its kind, or another one's name misspelt.
 		others, _ := d.fieldsOf(pkg, around[:n], around[n])
 		if mean := finding.DidYouMean(around[n], others, ""); mean != "" {
+			if d.told[mean+finding.Place(f.Pos)] {
+				return nil // a name that is misspelt lacks all that the meant one has
+			}
+			d.told[mean+finding.Place(f.Pos)] = true
 			f.Hint = mean + " else " + f.Hint
 		}
 	}
