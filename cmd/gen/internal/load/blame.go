@@ -21,7 +21,7 @@ func (d *diagnosis) place(m *mistake) token.Pos {
 		}
 		return unalias(x.field.Value).Pos()
 	}
-	if x := d.inOwnService(m.path); x != nil && !d.asks(x, m) {
+	if x := d.inOwnService(m.path); x != nil && !d.asks(x, m) && !d.isWrittenBelow(m.path, len(x.path)+toService-1) {
 		return x.field.Label.Pos()
 	}
 	for _, in := range []func(string) bool{inHosts, d.users} {
@@ -55,6 +55,17 @@ func (d *diagnosis) asks(x *entry, m *mistake) bool {
 		return true
 	}, nil)
 	return len(x.path) == len(m.path)-toService+1 && (m.kind == required || m.kind == vague && !made)
+}
+
+// isWrittenBelow reports whether a host writes something around a path that is
+// nearer to it than its first n names.
+func (d *diagnosis) isWrittenBelow(path []string, n int) bool {
+	for ; n < len(path); n++ {
+		if d.places.exact(path[:n+1]...) {
+			return true
+		}
+	}
+	return false
 }
 
 // maker is the field that makes a service from its definition, if something is

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -75,6 +76,8 @@ func explains(by, m *mistake, before bool) bool {
 		return true // it has not even the right type
 	case (by.kind == unknown || by.kind == value && len(by.fields) > 0) && len(by.path) < len(m.path) && slices.Equal(by.path, m.path[:len(by.path)]):
 		return true // the whole block is wrong
+	case m.isMadeFrom(by) && !by.isMadeFrom(m):
+		return true
 	case m.index != "" && by.index == "" && len(by.fields) > 0 && len(m.fields) > 0 && by.fields[0].at() == m.fields[0].at():
 		return true // the whole list does not fit
 	case len(m.fields) == 0 && slices.ContainsFunc(m.places, from):
@@ -91,6 +94,20 @@ func explains(by, m *mistake, before bool) bool {
 		return written
 	}
 	return before
+}
+
+// isMadeFrom reports whether a value that does not fit is computed from another
+// such: all that is written for it names others, and CUE says the other is among them.
+func (m *mistake) isMadeFrom(by *mistake) bool {
+	computed := func(x *entry) bool {
+		_, block := unalias(x.field.Value).(*ast.StructLit)
+		return !block && !isLiteral(unalias(x.field.Value))
+	}
+	return (m.kind == value || m.kind == other) && m.kind == by.kind && m != by && len(m.fields) > 0 &&
+		!slices.ContainsFunc(m.fields, func(x *entry) bool { return !computed(x) }) &&
+		slices.ContainsFunc(m.places, func(p token.Pos) bool {
+			return slices.ContainsFunc(by.fields, func(x *entry) bool { return x.spans(p) })
+		})
 }
 
 // toService is the length of the path hosts.H.services.S, below which a service's own begins.
