@@ -42,6 +42,9 @@ func (d *diagnosis) at(m *mistake, code finding.Code, format string, args ...any
 
 func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Finding {
 	around, name := m.path[:len(m.path)-1], m.name()
+	if len(m.lacks) > 0 && slices.ContainsFunc(d.findings, func(f *finding.Finding) bool { return f.Code == finding.Syntax && !inHosts(f.Pos.Filename()) }) {
+		return nil // the field may be in the file of one's own that cannot be parsed
+	}
 	if len(m.lacks) > 0 {
 		last := len(m.lacks) - 1
 		if _, form := d.fieldsOf(pkg, m.lacks[:last], m.lacks[last]); form != nil {
