@@ -21,7 +21,7 @@ func (d *diagnosis) place(m *mistake) token.Pos {
 		}
 		return unalias(x.field.Value).Pos()
 	}
-	if x := d.inOwnService(m.path); x != nil && !d.asks(x, m) && !d.nearer(m, x) {
+	if x := d.inOwnService(m.path); x != nil && !d.asks(x, m) && !d.isWrittenBelow(m.path, len(x.path)+toService-1) {
 		return x.field.Label.Pos()
 	}
 	for _, in := range []func(string) bool{inHosts, d.users} {
@@ -57,11 +57,15 @@ func (d *diagnosis) asks(x *entry, m *mistake) bool {
 	return len(x.path) == len(m.path)-toService+1 && (m.kind == required || m.kind == vague && !made)
 }
 
-// nearer reports whether a host wrote the very thing in which something is
-// missing, and a field of a definition only stands around that.
-func (d *diagnosis) nearer(m *mistake, x *entry) bool {
-	around := m.path[:len(m.path)-1]
-	return m.kind == required && len(around) > toService+len(x.path)-1 && len(d.fields[strings.Join(around, sep)]) > 0
+// isWrittenBelow reports whether a host writes something around a path that is
+// nearer to it than its first n names.
+func (d *diagnosis) isWrittenBelow(path []string, n int) bool {
+	for ; n < len(path); n++ {
+		if d.places.exact(path[:n+1]...) {
+			return true
+		}
+	}
+	return false
 }
 
 // maker is the field that makes a service from its definition, if something is

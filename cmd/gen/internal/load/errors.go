@@ -115,7 +115,7 @@ func (d *diagnosis) stale(m *mistake) bool {
 	if changed || d.told[m.about()] || d.leftOut && m.kind == reference {
 		return true
 	}
-	if m.kind != required && m.kind != vague && len(m.fields) > 0 {
+	if m.kind != required && m.kind != vague && !m.isComputed() && len(m.fields) > 0 {
 		return false
 	}
 	return slices.ContainsFunc(d.opened, func(path []string) bool {
@@ -250,7 +250,7 @@ func kindOf(format string) kind {
 // locate finds the user's fields that a mistake is about: those at its path, and
 // those of the same name that CUE says the value comes from.
 func (d *diagnosis) locate(m *mistake) {
-	if m.kind == value || m.kind == unknown {
+	if m.kind == value || m.kind == unknown || m.kind == other {
 		m.leaveList()
 	}
 	if len(m.path) > 0 && (m.kind == value || m.kind == unknown || m.kind == vague) {
@@ -400,14 +400,23 @@ func fits(x ast.Expr, at cue.Value) bool {
 	return !block && definition(x) == "" || at.IncompleteKind()&cue.StructKind != 0
 }
 
-// leaveOut leaves out the fields that lack a value now because theirs was
-// replaced, which may be all that CUE says. It reports whether there are any.
+// isComputed reports whether a function does not take what it is given, which may
+// be what stands for a wrong value.
+func (m *mistake) isComputed() bool { return strings.HasPrefix(m.format, "error in call") }
+
+// leaveOut leaves out the fields that lack a value now, or cannot be computed,
+// because another was replaced, which may be all that CUE says. It reports
+// whether there are any.
 func (d *diagnosis) leaveOut(ms []*mistake) (any bool) {
 	for _, m := range ms {
 		for _, x := range m.fields {
 			if m.kind == vague && d.changes[m.key(x)] == opened {
 				d.changes[m.key(x)] = removed
 				d.leftOut, any = true, true
+			}
+			if m.isComputed() && d.changes[m.key(x)] == 0 {
+				d.changes[m.key(x)] = opened
+				any = true
 			}
 		}
 	}

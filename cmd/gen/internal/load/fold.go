@@ -64,7 +64,7 @@ func explains(by, m *mistake, before bool) bool {
 	switch {
 	case by.kind == vague && m.kind != vague:
 		return false
-	case len(m.fields) > 0 && !slices.ContainsFunc(m.fields, func(x *entry) bool { return !names(x.field.Value, by.path, m.path) }):
+	case len(m.fields) > 0 && !slices.ContainsFunc(m.fields, func(x *entry) bool { return !names(x.field.Value, by.path) }):
 		return true // it is no more than the other's name
 	case m.kind == required && by.kind == unknown && finding.DidYouMean(by.name(), []string{m.name()}, "") != "" &&
 		slices.Equal(by.path[:len(by.path)-1], m.path[:len(m.path)-1]):
@@ -75,6 +75,8 @@ func explains(by, m *mistake, before bool) bool {
 		return true // it has not even the right type
 	case (by.kind == unknown || by.kind == value && len(by.fields) > 0) && len(by.path) < len(m.path) && slices.Equal(by.path, m.path[:len(by.path)]):
 		return true // the whole block is wrong
+	case m.isMadeFrom(by) && !by.isMadeFrom(m):
+		return true
 	case m.index != "" && by.index == "" && len(by.fields) > 0 && len(m.fields) > 0 && by.fields[0].at() == m.fields[0].at():
 		return true // the whole list does not fit
 	case len(m.fields) == 0 && slices.ContainsFunc(m.places, from):
@@ -93,19 +95,25 @@ func explains(by, m *mistake, before bool) bool {
 	return before
 }
 
-// names reports whether a value of something at a path is no more than the name of
-// something else: hosts.vps1.domain, or in a service's definition my.domain or my.#fleet.domain.
-func names(x ast.Expr, of, at []string) bool {
-	said := printed(x)
-	if !isName(x) || said == strings.Join(of, ".") {
-		return said == strings.Join(of, ".")
+// names reports whether a value is no more than the name of what stands at a path:
+// fleet.mail.from, or in a definition my.#fleet.mail.from.
+func names(x ast.Expr, path []string) bool {
+	is, said := strings.Join(path, "."), printed(x)
+	return said == is || strings.HasPrefix(is, "fleet.") && isName(x) && strings.HasSuffix(said, ".#"+is)
+}
+
+// isMadeFrom reports whether a value that does not fit is computed from another
+// such: all that is written for it names others, and CUE says the other is among them.
+func (m *mistake) isMadeFrom(by *mistake) bool {
+	computed := func(x *entry) bool {
+		_, block := unalias(x.field.Value).(*ast.StructLit)
+		return !block && !isLiteral(unalias(x.field.Value))
 	}
-	inside := strings.Split(said, ".")[1:]
-	if len(inside) > 0 && inside[0] == "#fleet" {
-		return slices.Equal(of, append([]string{"fleet"}, inside[1:]...))
-	}
-	n := len(of) - len(inside) // of what stands around both, perhaps under a name that hosts share
-	return len(inside) > 0 && n > 0 && slices.Equal(of[n:], inside) && slices.Contains(at, of[n-1])
+	return (m.kind == value || m.kind == other) && m.kind == by.kind && m != by && len(m.fields) > 0 &&
+		!slices.ContainsFunc(m.fields, func(x *entry) bool { return !computed(x) }) &&
+		slices.ContainsFunc(m.places, func(p token.Pos) bool {
+			return slices.ContainsFunc(by.fields, func(x *entry) bool { return x.spans(p) })
+		})
 }
 
 // toService is the length of the path hosts.H.services.S, below which a service's own begins.

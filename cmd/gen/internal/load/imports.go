@@ -258,16 +258,34 @@ func (r *repository) refuseUnused(f *ast.File) (unused bool) {
 				Hintf("name the import otherwise: import %s %s", otherName(name), s.Path.Value)
 			r.hiding = append(r.hiding, hiding{found, fieldAt(f, hidden[0].Node)})
 		case !used && isKnown(s):
-			r.find(finding.Reference, s.Pos(), "the import %s is never used", s.Path.Value).Hintf("leave it out")
+			r.findUnused(s.Pos(), name, "the import "+s.Path.Value)
 		}
 	}
 	ast.Walk(f, func(n ast.Node) bool {
 		if let, ok := n.(*ast.LetClause); ok && !mentions(f, let.Ident) {
-			r.find(finding.Reference, let.Pos(), "%s is never used", let.Ident.Name).Hintf("leave it out")
+			r.findUnused(let.Pos(), let.Ident.Name, let.Ident.Name)
 		}
 		return true
 	}, nil)
 	return len(r.findings) > before
+}
+
+func (r *repository) findUnused(at token.Pos, name, what string) {
+	f := r.find(finding.Reference, at, "%s is never used", what).Hintf("leave it out")
+	r.unusedNames = append(r.unusedNames, unusedName{f, name})
+}
+
+// isMeant reports whether a finding is that a name is never used, and another of
+// its file says where it was meant.
+func (r *repository) isMeant(f *finding.Finding) bool {
+	name, unused := strings.CutSuffix(f.What, " is never used")
+	if i := slices.IndexFunc(r.unusedNames, func(u unusedName) bool { return u.found == f }); i >= 0 {
+		name = r.unusedNames[i].name
+	}
+	return unused && f.Code == finding.Reference && slices.ContainsFunc(r.findings, func(g *finding.Finding) bool {
+		return g.Pos.Filename() == f.Pos.Filename() && (g.Code == finding.Reference && g.Hint == fmt.Sprintf("did you mean %q?", name) ||
+			strings.HasPrefix(g.Hint, "without quotes: ") && strings.Contains(g.Hint, " "+name+"."))
+	})
 }
 
 // fieldAt is the place of the field that a name leads to, "" if it leads to none.

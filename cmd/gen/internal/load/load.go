@@ -38,6 +38,7 @@ func Fleet(root fs.FS, step ...func(done, total int)) (*fleet.Fleet, []*finding.
 		r.evaluate(f, step)
 	}
 	r.findings = slices.DeleteFunc(r.findings, r.isUnseen)
+	r.findings = slices.DeleteFunc(slices.Clone(r.findings), r.isMeant)
 	f.Partial = len(r.findings) > 0
 	return f, r.findings
 }

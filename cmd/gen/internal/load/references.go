@@ -27,7 +27,13 @@ func (d *diagnosis) wordReference(m *mistake, pkg cue.Value) *finding.Finding {
 	switch {
 	case strings.HasPrefix(m.format, "reference"):
 		name = fmt.Sprint(m.args[0])
+		if d.isUnread(m.at, name) {
+			return nil
+		}
 		f := finding.New(finding.Reference, m.at, "there is nothing named %s here", name)
+		if let := d.letElsewhere(name); let.IsValid() {
+			return f.And(let).Hintf("what let names is known in its own file alone: _%s: … at the top level is known in all", name)
+		}
 		f.Hint = finding.DidYouMean(name, d.inScope(m.at), d.importHint(name))
 		return f
 	case strings.HasPrefix(m.format, "cannot reference optional field"):
@@ -63,6 +69,21 @@ func (d *diagnosis) wordReference(m *mistake, pkg cue.Value) *finding.Finding {
 		f.Hintf("nothing by that name is declared there")
 	}
 	return f
+}
+
+// isUnread reports whether what a name leads to is in another file of its package,
+// which cannot be parsed, or in an import that leads nowhere and is misspelt.
+func (d *diagnosis) isUnread(p token.Pos, name string) bool {
+	if f := d.file(p.Filename()); f != nil {
+		for s := range f.ImportSpecs() {
+			if d.missing(strings.Trim(s.Path.Value, `"`)) && finding.DidYouMean(importName(s), []string{name}, "") != "" {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(d.findings, func(f *finding.Finding) bool {
+		return f.Code == finding.Syntax && path.Dir(f.Pos.Filename()) == path.Dir(p.Filename())
+	})
 }
 
 // wordNotGiven words a use of something optional that nobody gave. The user's
@@ -144,7 +165,7 @@ func (d *diagnosis) isAlias(p token.Pos, name string) bool {
 func (d *diagnosis) inScope(p token.Pos) (names []string) {
 	for _, s := range d.repository.files {
 		if f := d.file(s.name); f != nil {
-			names = append(names, declared(f.Decls)...)
+			names = append(names, declared(slices.DeleteFunc(slices.Clone(f.Decls), isLet))...)
 		}
 	}
 	if f := d.file(p.Filename()); f != nil {
@@ -163,6 +184,26 @@ func (d *diagnosis) inScope(p token.Pos) (names []string) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// isLet reports whether a declaration is a let clause, which its own file alone sees.
+func isLet(decl ast.Decl) bool {
+	_, ok := decl.(*ast.LetClause)
+	return ok
+}
+
+// letElsewhere is the place of a let clause of this name at the top of another file.
+func (d *diagnosis) letElsewhere(name string) token.Pos {
+	for _, s := range d.repository.files {
+		if f := d.file(s.name); f != nil {
+			for _, decl := range f.Decls {
+				if let, ok := decl.(*ast.LetClause); ok && let.Ident.Name == name {
+					return let.Pos()
+				}
+			}
+		}
+	}
+	return token.NoPos
 }
 
 func declared(decls []ast.Decl) (names []string) {

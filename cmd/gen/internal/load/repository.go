@@ -61,6 +61,13 @@ type repository struct {
 	meant         map[string]string // fleet or hosts, by how it is misspelt
 	hiddenImports []string          // places where a field hides one
 	hiding        []hiding
+	unusedNames   []unusedName
+}
+
+// An unusedName is the finding that nothing refers to an import or a let clause, and its name.
+type unusedName struct {
+	found *finding.Finding
+	name  string
 }
 
 // A hiding is the finding that a field hides an import, and the field's place.

@@ -30,6 +30,10 @@ func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
 		f.Pos, f.What = placeAt(e.Position().Filename(), text, at), "this is no field"
 		return f.Hintf("a field is written with a colon: name: value")
 	}
+	if and := dangling.FindStringIndex(string(text[:min(e.Position().Offset(), len(text))])); and != nil && strings.Contains(said, "missing ','") {
+		f.Pos, f.What = placeAt(e.Position().Filename(), text, and[0]), "nothing stands behind this &"
+		return f.Hintf("a definition is filled in with DEFINITION & {…}: its bracket stands on the same line")
+	}
 	at := min(e.Position().Offset(), len(text))
 	rest, _, _ := strings.Cut(string(text[at:]), "\n")
 	line := lineBefore(text, e.Position()) + "\x00" + rest
@@ -46,6 +50,9 @@ func syntaxError(text []byte, e cueerrors.Error) *finding.Finding {
 // mayBeOpen is what CUE's parser says at the latest where a bracket is not closed.
 var mayBeOpen = regexp.MustCompile(`found 'EOF'|expected '[])]', found newline|expected 'STRING', found`)
 
+// dangling is an & at the end of a line, where the next one holds a field up to its colon.
+var dangling = regexp.MustCompile(`&[ \t]*\n\s*[\w"-]+ *$`)
+
 var mergeMark = regexp.MustCompile(`(?m)^<{7} `)
 
 // syntaxErrors are what CUE's parser says, where in a line (\x00 is the place), and what
@@ -56,6 +63,7 @@ var syntaxErrors = []struct {
 	what, hint string
 }{
 	{"string literal not terminated", anywhere, "this text has no closing quote", `a text ends on its own line, with the quote it began with; """ begins one of several lines`},
+	{"illegal integer number", regexp.MustCompile(`\x000\d?:`), "a time needs quotes", `"04:30"`},
 	{"illegal integer number", regexp.MustCompile(`\x000`), "this is no number", `a mode is a text: "0700"`},
 	{"illegal character", regexp.MustCompile("\x00[“”„‘’«»`]"), "this is no quotation mark", `text stands in straight ones: "…"`},
 	{"character NUL", anywhere, "here is a character that nobody sees", "the file is no text, or was damaged: bring it back"},
@@ -73,11 +81,19 @@ var syntaxErrors = []struct {
 	{"missing ','", regexp.MustCompile(`\bif\b[^{}]*\x00`), "an if has its fields in brackets", "if CONDITION {…}"},
 	{"escape sequence", anywhere, "this is no escape sequence", `a backslash in a text is written twice: \\`},
 	{"missing ','", regexp.MustCompile(`\x00 *\{`), "an & is missing before this bracket", "a definition is filled in with DEFINITION & {…}"},
+	{"missing ','", regexp.MustCompile(`\x00#( |$)`), "this is no comment", "a comment begins with //"},
+	{"missing ','", regexp.MustCompile(`"\x00\w`), "the quote before this ends the text", `a quote in a text is written \"`},
+	{"missing ','", regexp.MustCompile(`^\s*- *[\w"-]+\x00 *:`), "this is no field", "the elements of a list stand in […], with commas between them"},
+	{"operand", regexp.MustCompile(`:\x00=`), "this is no field", "a field is written with a colon: name: value"},
+	{"missing ','", regexp.MustCompile(`\x00;`), "a semicolon means nothing here", "fields stand each on a line of its own, or with a comma between them"},
+	{"missing ',' in struct", regexp.MustCompile(`(^|[:{,])\s*[A-Za-z_]\w* +\x00["\d\[]`), "a colon is missing before this value", "a field is written name: value"},
 	{"missing ',' in struct", anywhere, "two fields are not parted", "write a comma between them, or each on a line of its own"},
 	{"missing ','", anywhere, "two elements of a list are not parted", "write a comma behind each"},
 	{"expected label", regexp.MustCompile(`^\s*#\x00? `), "this is no field", "a comment begins with //"},
 	{"expected label", anywhere, "this is no field", ""},
 	{"expected operand", anywhere, "a value is missing here", ""},
+	{"expected ')'", regexp.MustCompile(`\([^)]*\x00[,:]`), "round brackets hold neither a list nor fields", "a list stands in […], fields in {…}"},
+	{"expected '='", regexp.MustCompile(`\blet\b`), "a let has an equals sign, not a colon", "let name = value"},
 	{"expected 'EOF'", regexp.MustCompile(`\x00[]})]`), "this bracket closes what was never opened", "take it out, or open one before it"},
 	{"unmatched", anywhere, "this bracket closes what was never opened", "take it out, or open one before it"},
 }

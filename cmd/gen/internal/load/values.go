@@ -2,11 +2,13 @@ package load
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"gen.example/cmd/gen/internal/finding"
@@ -16,6 +18,9 @@ import (
 func (d *diagnosis) wordValue(m *mistake, rest cue.Value) *finding.Finding {
 	if len(m.fields) == 0 {
 		return d.wordOther(m)
+	}
+	if d.isAssignment(m) {
+		return d.wordAssignment(m)
 	}
 	written := d.behind(m.fields[0])
 	given := short(printed(written.field.Value))
@@ -57,15 +62,24 @@ func (d *diagnosis) wordValue(m *mistake, rest cue.Value) *finding.Finding {
 		f.And(m.fields[0].field.Value.Pos())
 	}
 	f.And(d.rules(m)...)
-	f.Hint = d.hint(m, w, given)
+	where := m.name() + ": "
+	if m.index != "" || written != m.fields[0] {
+		where = ""
+	}
+	f.Hint = d.hint(m, w, given, where)
 	return f
 }
 
 // behind is the field that a value is taken from, if it is no more than the
-// path of another of the user's.
+// path of another of the user's, or the name of a let clause.
 func (d *diagnosis) behind(x *entry) *entry {
-	switch x.field.Value.(type) {
+	switch v := x.field.Value.(type) {
 	case *ast.Ident, *ast.SelectorExpr:
+		if id, ok := v.(*ast.Ident); ok {
+			if let, ok := id.Node.(*ast.LetClause); ok {
+				return &entry{x.file, x.path, &ast.Field{Label: let.Ident, Value: let.Expr}}
+			}
+		}
 		at := d.fields[strings.ReplaceAll(printed(x.field.Value), ".", sep)]
 		if len(at) == 1 && at[0].field != x.field {
 			if _, literal := at[0].field.Value.(*ast.BasicLit); literal {
@@ -81,20 +95,21 @@ func indexSelector(index string) cue.Selector {
 	return cue.Index(i)
 }
 
-// hint is what was probably meant by a value that does not fit.
-func (d *diagnosis) hint(m *mistake, w wanted, given string) string {
-	name := m.name()
+// hint is what was probably meant by a value that does not fit, where it is written.
+func (d *diagnosis) hint(m *mistake, w wanted, given, where string) string {
 	kind, is := w.rest.IncompleteKind(), w.given.IncompleteKind()
 	bare := strings.Trim(given, `"'`)
 	switch {
 	case is == cue.NullKind:
 		return "leave the line out to have the default"
-	case is == cue.StringKind && kind&cue.StringKind == 0 && w.takes(bare):
-		return fmt.Sprintf("without quotes: %s: %s", name, bare)
+	case is == cue.StringKind && kind&cue.StringKind == 0 && (w.takes(bare) || kind == cue.StructKind && isDefinition(bare)):
+		return fmt.Sprintf("without quotes: %s%s", where, bare)
+	case is == cue.ListKind && kind&cue.ListKind == 0 && w.takes(strings.Trim(given, "[]")):
+		return fmt.Sprintf("without brackets: %s%s", where, strings.Trim(given, "[]"))
 	case is&(cue.NumberKind|cue.BoolKind|cue.BytesKind) != 0 && w.takes(strconv.Quote(bare)):
-		return fmt.Sprintf("in quotes: %s: %s", name, strconv.Quote(bare))
+		return fmt.Sprintf("in quotes: %s%s", where, strconv.Quote(bare))
 	case kind == cue.ListKind && is != cue.ListKind:
-		return fmt.Sprintf("in brackets: %s: [%s]", name, given)
+		return fmt.Sprintf("in brackets: %s[%s]", where, elements(given))
 	case kind == cue.StructKind:
 		if names, _ := d.fieldsOf(w.rest, nil, ""); len(names) > 0 {
 			return "its fields are " + strings.Join(names, ", ")
@@ -112,6 +127,22 @@ func (d *diagnosis) hint(m *mistake, w wanted, given string) string {
 		return "by default it is " + shown(byDefault)
 	}
 	return "see what it may be in the schema: " + finding.Place(w.rest.Pos())
+}
+
+// isDefinition reports whether a text is how a definition of a package is written.
+func isDefinition(text string) bool {
+	x, err := parser.ParseExpr("", text)
+	return err == nil && strings.HasPrefix(definition(x), text) && strings.Contains(text, ".#")
+}
+
+// elements are what stands in a block that was meant as a list, else what is given.
+func elements(given string) string {
+	x, err := parser.ParseExpr("", given)
+	block, ok := x.(*ast.StructLit)
+	if err != nil || !ok || slices.ContainsFunc(block.Elts, func(e ast.Decl) bool { _, ok := e.(*ast.EmbedDecl); return !ok }) {
+		return given
+	}
+	return strings.Trim(given, "{} ")
 }
 
 // takes reports whether a literal may stand there.

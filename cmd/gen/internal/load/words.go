@@ -41,30 +41,46 @@ func (d *diagnosis) at(m *mistake, code finding.Code, format string, args ...any
 }
 
 func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Finding {
+	around, name := m.path[:len(m.path)-1], m.name()
+	if len(m.lacks) > 0 && slices.ContainsFunc(d.findings, func(f *finding.Finding) bool { return f.Code == finding.Syntax && !inHosts(f.Pos.Filename()) }) {
+		return nil // the field may be in the file of one's own that cannot be parsed
+	}
+	if len(m.lacks) > 0 {
+		last := len(m.lacks) - 1
+		if _, form := d.fieldsOf(pkg, m.lacks[:last], m.lacks[last]); form != nil {
+			return d.wordForm(m, m.lacks[:last], m.lacks[last], form)
+		}
+	}
 	if f := d.wordMadeOf(m); f != nil {
 		return f
 	}
-	around, name := m.path[:len(m.path)-1], m.name()
 	known, form := d.fieldsOf(rest, around, name)
 	if len(known) == 0 && form == nil {
 		known, form = d.fieldsOf(pkg, around, name)
 	}
 	hint := finding.DidYouMean(name, known, "")
 	if form != nil && hint == "" {
-		f := d.at(m, finding.Value, "%q cannot stand in %s: it is %s", name, subject(around), form.not()).Hintf("give it another name")
-		for _, other := range []string{strings.ToLower(name), capital(name), "/" + name} {
-			if form.takes(strconv.Quote(other)) {
-				return f.Hintf("did you mean %q?", other)
-			}
-		}
-		return f
+		return d.wordForm(m, around, name, form)
 	}
 	f := d.at(m, finding.UnknownField, "%s has no field %q", subject(around), name)
-	if f.Hint = hint; hint == "" {
+	if f.Hint = hint; len(known) == 0 {
+		f.Hintf("leave it out, or look at the definition that this is made of")
+	} else if hint == "" {
 		f.Hintf("its fields are %s", strings.Join(known, ", "))
 	}
 	if hint == "" && !inHosts(f.Pos.Filename()) {
 		f.Hint += "\na definition with parameters of its own has the other inside its block: #Mine: {catalog.#HedgeDoc, " + name + ": …}"
+	}
+	return f
+}
+
+// wordForm words a name of the user's choice that has not the form it needs.
+func (d *diagnosis) wordForm(m *mistake, around []string, name string, form *wanted) *finding.Finding {
+	f := d.at(m, finding.Value, "%q cannot stand in %s: it is %s", name, subject(around), form.not()).Hintf("give it another name")
+	for _, other := range []string{strings.ToLower(name), capital(name), "/" + name} {
+		if form.takes(strconv.Quote(other)) {
+			return f.Hintf("did you mean %q?", other)
+		}
 	}
 	return f
 }
@@ -236,6 +252,12 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 	case strings.HasPrefix(m.format, "invalid interpolation"):
 		return d.at(m, finding.Value, "%s cannot be computed: what stands in \\(…) is neither a text nor a number", m.name()).And(m.places...).
 			Hintf("name one of its fields")
+	case strings.HasPrefix(m.format, "preference mark"):
+		return d.at(m, finding.Value, "the * of %s marks no default here", m.name()).And(m.places...).
+			Hintf("it stands before one of several values, in nothing else: \"a\" | *\"b\", *8080 | schema.#Port")
+	case strings.Contains(m.format, "invalid regexp"), strings.Contains(said, "invalid regexp"):
+		_, why, _ := strings.Cut(said, "error parsing regexp: ")
+		return d.at(m, finding.Value, "the pattern of %s cannot be read", m.name()).Hintf("%s", cmp.Or(why, said))
 	case strings.HasPrefix(m.format, "explicit error"):
 		return d.at(m, finding.Value, "this is no value").Hintf("leave it out, or write one")
 	case strings.Contains(m.format, "arithmetic"), strings.Contains(m.format, "division"), strings.Contains(m.format, "error in call"):
@@ -246,11 +268,27 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 			Hintf("give one of the values in the circle")
 	case strings.HasPrefix(m.format, "imported and not used") && inHosts(d.place(m).Filename()):
 		return nil // found when the file was read
+	case strings.HasPrefix(m.format, "unreferenced alias") && d.isAssignment(m):
+		return d.wordAssignment(m)
 	case strings.HasPrefix(m.format, "unreferenced alias"), strings.HasPrefix(m.format, "imported and not used"):
 		return d.at(m, finding.Reference, "%v is never used", m.args[0]).Hintf("leave it out")
 	}
 	return d.at(m, finding.Value, "%s cannot be worked out: %s", m.name(), plainWords(said)).And(m.places...).
 		Hintf("write the value itself, or look at what it is made from")
+}
+
+func (d *diagnosis) wordAssignment(m *mistake) *finding.Finding {
+	a := m.fields[0].field.Value.(*ast.Alias)
+	return finding.New(finding.Syntax, a.Pos(), "this is no field").Hintf("a field is written with a colon: %s: …", a.Ident.Name)
+}
+
+// isAssignment reports whether the name for a value is a field with an equals sign instead of its colon.
+func (d *diagnosis) isAssignment(m *mistake) bool {
+	if len(m.fields) == 0 {
+		return false
+	}
+	a, ok := m.fields[0].field.Value.(*ast.Alias)
+	return ok && isLiteral(a.Expr)
 }
 
 // typesInWords is what CUE says of types, with its names for them as words.
@@ -273,6 +311,9 @@ func inWords(arg any) string {
 
 // wordName words a key that is no name for a host or a service.
 func (d *diagnosis) wordName(m *mistake, said string) *finding.Finding {
+	if i := slices.Index(m.path, "#host"); i == toService && i == len(m.path)-2 { // a service sees its host
+		m.path = []string{m.path[0], m.path[1], "name"}
+	}
 	key := m.path[len(m.path)-2]
 	f := d.at(m, finding.Value, "%q cannot be a name: %s", key, said)
 	if p := d.places.at(m.path[:len(m.path)-1]...); p.IsValid() {
