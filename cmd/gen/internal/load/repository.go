@@ -226,7 +226,10 @@ func (r *repository) list(dir string) []string {
 	for _, e := range entries {
 		n := e.Name()
 		switch {
-		case !strings.HasSuffix(n, ".cue") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "_"):
+		case !strings.EqualFold(path.Ext(n), ".cue") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "_"):
+		case !strings.HasSuffix(n, ".cue"):
+			r.find(finding.Unsupported, FilePos(path.Join(dir, n)), "gen reads files whose names end in .cue").
+				Hintf("plain cue leaves it out of the package too; give the file another name, or move it away")
 		case strings.HasSuffix(n, "_tool.cue") || strings.HasSuffix(n, "_test.cue"):
 			r.find(finding.Unsupported, FilePos(path.Join(dir, n)), "gen does not honour cue's tool and test files").
 				Hintf("plain cue leaves them out of the package; give the file another name, or move it away")
