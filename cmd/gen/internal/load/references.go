@@ -48,6 +48,9 @@ func (d *diagnosis) wordReference(m *mistake, pkg cue.Value) *finding.Finding {
 		}
 		names := d.definitions(imported)
 		f := finding.New(finding.Reference, m.at, "%s has no %s", of, name)
+		if slices.Contains(names, name) && !strings.HasPrefix(imported, Module+"/") {
+			return f.Hintf("the file with %s is of another package, or of none: begin it with package %s", name, ast.ParseImportPath(imported).Qualifier)
+		}
 		f.Hint = finding.DidYouMean(name, names, "it has "+strings.Join(names, ", "))
 		return f
 	}
