@@ -75,6 +75,7 @@ func (r *repository) readImports() {
 		one.Complete() // what is wrong is in the findings
 	}
 	r.readBinarys()
+	r.findings = append(r.findings, r.unused...)
 }
 
 // readBinarys reads the binary's packages, the files of all side by side.
@@ -190,6 +191,7 @@ func (r *repository) fill(inst *build.Instance, pos token.Pos, p ast.ImportPath,
 	for _, f := range files {
 		if p.Path != Module+"/schema" && p.Path != Module+"/services" {
 			r.ownFiles = append(r.ownFiles, f.syntax.Filename)
+			r.refuseUnusedInOwn(f.syntax)
 		}
 		r.taken = append(r.taken, taken(f.syntax)...)
 	}
@@ -234,28 +236,15 @@ func (r *repository) missing(spec string) bool {
 func (r *repository) refuseUnused(f *ast.File) (unused bool) {
 	before := len(r.findings)
 	for s := range f.ImportSpecs() {
-		name, used := importName(s), false
-		var hidden []*ast.Ident
-		ast.Walk(f, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.ImportDecl:
-				return false
-			case *ast.SelectorExpr:
-				if id, ok := n.X.(*ast.Ident); ok && id.Name == name && id.Node != ast.Node(s) {
-					hidden = append(hidden, id)
-				}
-			case *ast.Ident:
-				used = used || n.Node == ast.Node(s)
-			}
-			return true
-		}, nil)
+		name := importName(s)
+		hidden, used := usesOf(f, s)
 		switch {
 		case len(hidden) > 0:
 			for _, id := range hidden {
 				r.hiddenImports = append(r.hiddenImports, finding.Place(id.Pos()))
 			}
-			found := r.find(finding.Reference, hidden[0].Pos(), "%s is the field around it here, and hides the import", name).And(s.Pos()).
-				Hintf("name the import otherwise: import %s %s", otherName(name), s.Path.Value)
+			found := wordHidden(s, hidden[0])
+			r.findings = append(r.findings, found)
 			r.hiding = append(r.hiding, hiding{found, fieldAt(f, hidden[0].Node)})
 		case !used && isKnown(s):
 			r.findUnused(s.Pos(), name, "the import "+s.Path.Value)
@@ -268,6 +257,41 @@ func (r *repository) refuseUnused(f *ast.File) (unused bool) {
 		return true
 	}, nil)
 	return len(r.findings) > before
+}
+
+// refuseUnusedInOwn takes what nothing refers to out of a file of a package of the
+// repository's own, of which CUE would look at nothing else.
+func (r *repository) refuseUnusedInOwn(f *ast.File) {
+	others := r.findings
+	r.findings = nil
+	if r.refuseUnused(f) {
+		dropUnused(f)
+	}
+	r.findings, r.unused = others, append(r.unused, r.findings...)
+}
+
+// usesOf looks for an import's name in its file: where a field hides it, and
+// whether it is used anywhere.
+func usesOf(f *ast.File, s *ast.ImportSpec) (hidden []*ast.Ident, used bool) {
+	ast.Walk(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ImportDecl:
+			return false
+		case *ast.SelectorExpr:
+			if id, ok := n.X.(*ast.Ident); ok && id.Name == importName(s) && id.Node != ast.Node(s) {
+				hidden = append(hidden, id)
+			}
+		case *ast.Ident:
+			used = used || n.Node == ast.Node(s)
+		}
+		return true
+	}, nil)
+	return hidden, used
+}
+
+func wordHidden(s *ast.ImportSpec, use *ast.Ident) *finding.Finding {
+	return finding.New(finding.Reference, use.Pos(), "%s is the field around it here, and hides the import", use.Name).And(s.Pos()).
+		Hintf("name the import otherwise: import %s %s", otherName(use.Name), s.Path.Value)
 }
 
 func (r *repository) findUnused(at token.Pos, name, what string) {

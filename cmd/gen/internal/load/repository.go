@@ -62,6 +62,7 @@ type repository struct {
 	hiddenImports []string          // places where a field hides one
 	hiding        []hiding
 	unusedNames   []unusedName
+	unused        []*finding.Finding // of packages of the repository's own, in which nothing is broken by it
 }
 
 // An unusedName is the finding that nothing refers to an import or a let clause, and its name.

@@ -51,8 +51,8 @@ func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Findin
 			return d.wordForm(m, m.lacks[:last], m.lacks[last], form)
 		}
 	}
-	if f := d.wordMadeOf(m); f != nil {
-		return f
+	if len(m.lacks) > 0 && len(m.fields) > 0 && definition(m.fields[0].field.Value) != "" {
+		return d.wordMadeOf(m)
 	}
 	known, form := d.fieldsOf(rest, around, name)
 	if len(known) == 0 && form == nil {
@@ -88,14 +88,11 @@ func (d *diagnosis) wordForm(m *mistake, around []string, name string, form *wan
 // wordMadeOf says that something is made of a definition that is none of its
 // kind, which CUE finds by the fields that it lacks.
 func (d *diagnosis) wordMadeOf(m *mistake) *finding.Finding {
-	if len(m.lacks) == 0 || len(m.fields) == 0 {
-		return nil
-	}
 	of := definition(m.fields[0].field.Value)
 	around, name := m.lacks[:len(m.lacks)-1], m.lacks[len(m.lacks)-1]
 	switch service := inService(m.path) && len(m.path) == toService; {
-	case of == "":
-		return nil
+	case slices.ContainsFunc(d.hiddenImports, func(place string) bool { return !inHosts(place) }):
+		return nil // the schema's may be what is hidden
 	case service && len(around) == toService:
 		return d.at(m, finding.UnknownField, "%s is made of %s, which has no field %q", subject(around), of, name).
 			Hintf("a definition of a service begins with the schema's: %s: {schema.#Service, …}", of[strings.LastIndex(of, ".")+1:])
@@ -266,11 +263,11 @@ func (d *diagnosis) wordOther(m *mistake) *finding.Finding {
 	case strings.Contains(m.format, "cycl"):
 		return d.at(m, finding.Reference, "%s is made from itself", subject(m.path)).And(m.places...).
 			Hintf("give one of the values in the circle")
-	case strings.HasPrefix(m.format, "imported and not used") && inHosts(d.place(m).Filename()):
+	case strings.HasPrefix(m.format, "imported and not used"):
 		return nil // found when the file was read
 	case strings.HasPrefix(m.format, "unreferenced alias") && d.isAssignment(m):
 		return d.wordAssignment(m)
-	case strings.HasPrefix(m.format, "unreferenced alias"), strings.HasPrefix(m.format, "imported and not used"):
+	case strings.HasPrefix(m.format, "unreferenced alias"):
 		return d.at(m, finding.Reference, "%v is never used", m.args[0]).Hintf("leave it out")
 	}
 	return d.at(m, finding.Value, "%s cannot be worked out: %s", m.name(), plainWords(said)).And(m.places...).
