@@ -21,6 +21,7 @@ import (
 // which refuses to start without what upstream needs, and tells what it was
 // given: that must be what the definition says.
 func TestExampleFleet(t *testing.T) {
+	onlyInCI(t)
 	if testing.Short() {
 		t.Skip("it boots machines")
 	}
