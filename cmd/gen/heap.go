@@ -21,7 +21,7 @@ const (
 
 var limit struct {
 	sync.Mutex
-	bytes int64 // 0: the runtime's own
+	bytes int64 // 0: the runtime's own, which stays
 }
 
 // setHeap is for the command alone: the runtime's settings are the process's.
@@ -31,7 +31,7 @@ func setHeap() {
 		return
 	}
 	debug.SetGCPercent(-1)
-	limit.bytes = 1 // until there is one
+	limit.bytes = 1 // any: nothing is collected until there is one
 	space := largePages()
 	go func() { // beside the reading of files
 		giveBack(space)

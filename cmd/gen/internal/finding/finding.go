@@ -72,7 +72,8 @@ func Place(p token.Pos) string {
 }
 
 // Sort orders findings by place and drops repetitions, so that a run says
-// everything once and in the same order.
+// everything once and in the same order. What it finds of several hosts at what
+// they share becomes one finding, so that only the result is to be used.
 func Sort(fs []*Finding) []*Finding {
 	slices.SortStableFunc(fs, compare)
 	return join(slices.CompactFunc(fs, func(a, b *Finding) bool { return compare(a, b) == 0 }))

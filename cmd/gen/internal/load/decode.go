@@ -239,8 +239,7 @@ func seconds(v cue.Value) fleet.Seconds {
 	return fleet.Seconds(d / time.Second)
 }
 
-// document fills n from v, in the author's order and with every place. The
-// nodes of a list or a struct are one piece of memory.
+// document fills n from v, in the author's order and with every place.
 func (e *evaluation) document(v cue.Value, n *doc.Node) {
 	v, _ = v.Default()
 	n.Pos = v.Pos()

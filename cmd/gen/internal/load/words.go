@@ -41,19 +41,12 @@ func (d *diagnosis) at(m *mistake, code finding.Code, format string, args ...any
 }
 
 func (d *diagnosis) wordUnknown(m *mistake, pkg, rest cue.Value) *finding.Finding {
-	around, name := m.path[:len(m.path)-1], m.name()
-	if len(m.lacks) > 0 && slices.ContainsFunc(d.findings, func(f *finding.Finding) bool { return f.Code == finding.Syntax && !inHosts(f.Pos.Filename()) }) {
-		return nil // the field may be in the file of one's own that cannot be parsed
-	}
 	if len(m.lacks) > 0 {
-		last := len(m.lacks) - 1
-		if _, form := d.fieldsOf(pkg, m.lacks[:last], m.lacks[last]); form != nil {
-			return d.wordForm(m, m.lacks[:last], m.lacks[last], form)
+		if f, told := d.wordLacks(m, pkg); told {
+			return f
 		}
 	}
-	if len(m.lacks) > 0 && len(m.fields) > 0 && definition(m.fields[0].field.Value) != "" {
-		return d.wordMadeOf(m)
-	}
+	around, name := m.path[:len(m.path)-1], m.name()
 	known, form := d.fieldsOf(rest, around, name)
 	if len(known) == 0 && form == nil {
 		known, form = d.fieldsOf(pkg, around, name)
@@ -85,20 +78,30 @@ func (d *diagnosis) wordForm(m *mistake, around []string, name string, form *wan
 	return f
 }
 
-// wordMadeOf says that something is made of a definition that is none of its
-// kind, which CUE finds by the fields that it lacks.
-func (d *diagnosis) wordMadeOf(m *mistake) *finding.Finding {
-	of := definition(m.fields[0].field.Value)
+// wordLacks says that something is made of a definition that is none of its kind,
+// which CUE finds by the fields that it lacks. It says nothing where another
+// finding does, and told is false where the mistake is another.
+func (d *diagnosis) wordLacks(m *mistake, pkg cue.Value) (f *finding.Finding, told bool) {
 	around, name := m.lacks[:len(m.lacks)-1], m.lacks[len(m.lacks)-1]
-	switch service := inService(m.path) && len(m.path) == toService; {
-	case slices.ContainsFunc(d.hiddenImports, func(place string) bool { return !inHosts(place) }):
-		return nil // the schema's may be what is hidden
-	case service && len(around) == toService:
+	unparsed := func(f *finding.Finding) bool { return f.Code == finding.Syntax && !inHosts(f.Pos.Filename()) }
+	if slices.ContainsFunc(d.findings, unparsed) {
+		return nil, true // the field may be in that file
+	}
+	if _, form := d.fieldsOf(pkg, around, name); form != nil {
+		return d.wordForm(m, around, name, form), true
+	}
+	if len(m.fields) == 0 || definition(m.fields[0].field.Value) == "" {
+		return nil, false
+	}
+	if slices.ContainsFunc(d.hiddenImports, func(place string) bool { return !inHosts(place) }) {
+		return nil, true // the schema's may be what is hidden
+	}
+	if of := definition(m.fields[0].field.Value); len(m.path) == toService && inService(m.path) && len(around) == toService {
 		return d.at(m, finding.UnknownField, "%s is made of %s, which has no field %q", subject(around), of, name).
-			Hintf("a definition of a service begins with the schema's: %s: {schema.#Service, …}", of[strings.LastIndex(of, ".")+1:])
+			Hintf("a definition of a service begins with the schema's: %s: {schema.#Service, …}", of[strings.LastIndex(of, ".")+1:]), true
 	}
 	return d.at(m, finding.UnknownField, "%s is made of a definition that has no field %q", subject(around), name).
-		Hintf("a definition of a part begins with the schema's, such as schema.#Container")
+		Hintf("a definition of a part begins with the schema's, such as schema.#Container"), true
 }
 
 // fieldsOf are the names that may stand in a struct, and the form, if a name has
